@@ -1,0 +1,43 @@
+# make build [PROFILE=sample|coco|PATH.toml] [ARGS="--set key=value --explain"]
+# make test
+
+PROFILE ?= sample
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+READY := $(VENV)/.ready
+
+# uv does not read pip's settings: pass on where local packages lie.
+export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
+
+.PHONY: build test test-quick test-compiler lint clean
+
+build: $(READY)
+	$(RUN) -m flows.build --profile $(PROFILE) $(ARGS)
+
+test: lint test-quick test-compiler
+
+test-quick: $(READY)
+	$(RUN) -m pytest -q
+
+test-compiler: $(READY)
+	$(RUN) -m pytest -q -m compiler
+
+lint: $(READY)
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+
+$(READY): requirements.txt requirements-dev.txt constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed, $(PYTHON) is older: make build PYTHON=/path/to/python3.11"; exit 1; }
+	@free=$$(df -Pk . | awk 'NR == 2 {print int($$4 / 1024)}'); test $$free -ge 3000 || \
+	  { echo "The build environment needs about 3 GB here, $$free MB are free. Make space, then run this again."; exit 1; }
+	@$(PYTHON) -m venv --clear $(VENV) || \
+	  { echo "Python's venv module is missing. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	$(RUN) -m pip install --quiet --constraint constraints.txt uv
+	$(VENV)/bin/uv pip install --quiet --python $(RUN) --constraint constraints.txt -r requirements-dev.txt
+	@touch $@
+
+clean:
+	rm -rf build
