@@ -1,0 +1,94 @@
+"""Values as TOML text: reading one from an environment variable or a command line, writing one on one line."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+
+
+class NotToml(ValueError):
+    """A text is not one TOML value."""
+
+
+def parse_value(text: str) -> object:
+    """Reads one TOML value.
+
+    Args:
+        text: a value as it stands right of the equals sign, such as `100`, `true`, `[1, 4]` or `"text"`.
+
+    Returns:
+        The value as tomllib reads it.
+
+    Raises:
+        NotToml: the text is not exactly one value.
+    """
+    try:
+        table = tomllib.loads(f"value = {text}\n")
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits is a plain ValueError
+        raise NotToml(str(error)) from error
+    # A line break in the text could otherwise smuggle in further keys.
+    if list(table) != ["value"] or "\n" in text.strip():
+        raise NotToml("more than one value")
+    return table["value"]
+
+
+def format_value(value: object) -> str:
+    """Writes a value as TOML on one line.
+
+    Args:
+        value: text, number, truth value, None, or lists and mappings of those. TOML has no null: None is "none".
+
+    Returns:
+        Text that `parse_value` reads back to the same value.
+    """
+    if value is None:
+        return '"none"'
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return repr(value)
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{format_key([str(key)])} = {format_value(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return "[" + ", ".join(format_value(item) for item in value) + "]"
+    # JSON's escapes are TOML's, except that TOML also wants DEL escaped.
+    text = json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007F")
+    # An undecodable byte of a file name or a variable must not keep the message from being printed.
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def format_key(parts: Sequence[str | int]) -> str:
+    """Writes a key path in dotted form; positions in lists as `[0]`, unusual names in quotes.
+
+    Args:
+        parts: names and list positions from the outside in.
+
+    Returns:
+        For example `calibration.count` or `matrix[0].chip`.
+    """
+    text = ""
+    for part in parts:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            name = part if _BARE_KEY.fullmatch(part) else format_value(part)
+            text += f".{name}" if text else name
+    return text
+
+
+def shown(value: object, limit: int = 80) -> str:
+    """A value as it is shown in a message: one line, cut where it is long.
+
+    Args:
+        value: anything that a settings source can give.
+        limit: longest text, characters.
+
+    Returns:
+        The value as TOML, or its beginning.
+    """
+    text = format_value(value)
+    return text if len(text) <= limit else text[: limit - 3] + "..."

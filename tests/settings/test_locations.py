@@ -1,0 +1,101 @@
+"""Paths and mirrors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from settings.locations import PROJECT, Location, resolve, without_secrets
+
+BASE = Path("/base/folder")
+LOCATION: TypeAdapter[str] = TypeAdapter(Location)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("w.pth", "/base/folder/w.pth"),
+        ("../w.pth", "/base/w.pth"),
+        ("./a//b/", "/base/folder/a/b"),
+        ("/abs/w.pth", "/abs/w.pth"),
+        ("a:b.pth", "/base/folder/a:b.pth"),
+        ("odd!/name", "/base/folder/odd!/name"),
+        ("~/w.pth", "/home/me/w.pth"),
+        ("~", "/home/me"),
+        ("~other/w.pth", "/base/folder/~other/w.pth"),
+        ("project:tasks/w.pth", f"{PROJECT}/tasks/w.pth"),
+        ("zip+w.zip!/a/w.pth", "/base/folder/w.zip!/a/w.pth"),
+        ("zip+project:w.zip!/w.pth", f"{PROJECT}/w.zip!/w.pth"),
+        ("zip+https://host/w.zip!/w.pth", "https://host/w.zip!/w.pth"),
+        ("https://host/../w.pth", "https://host/../w.pth"),
+        ("HTTP://host/w.pth", "HTTP://host/w.pth"),
+        ("file:///w.pth", "file:///w.pth"),
+        ("dfss://open@host:a/w.zip!/w.pth", "dfss://open@host:a/w.zip!/w.pth"),
+    ],
+)
+def test_only_local_relative_places_are_made_absolute(text: str, expected: str) -> None:
+    sign = "zip+" if text.startswith("zip+") else ""
+    assert resolve(text, BASE, "/home/me") == sign + expected
+    assert resolve(sign + expected, Path("/elsewhere"), "/home/you") == sign + expected
+
+
+def test_without_a_home_folder_the_tilde_is_a_name() -> None:
+    assert resolve("~/w.pth", BASE) == "/base/folder/~/w.pth"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://host/w.pth",
+        "https://user:word@host:8080/a?b=c#d",
+        "https://host/val2017/",
+        "/a/w.pth",
+        "file:///a/w.pth",
+        "zip+/a/w.zip!/w.pth",
+        "zip+http://host/w.zip!/a/b/w.pth",
+        "dfss://open@sophgo.com:a/w.zip",
+        "dfss://open@sophgo.com:a/w.zip!/a/w.pth",
+    ],
+)
+def test_every_kind_of_mirror_is_taken_as_it_is(text: str) -> None:
+    assert LOCATION.validate_python(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "is empty"),
+        ("  ", "is empty"),
+        ("/a\x00b", "control characters"),
+        ("/a\nb", "control characters"),
+        ("ftp://host/w.pth", "ftp: is no kind of address"),
+        ("htps://host/w.pth", "did you mean https:"),
+        ("zip+ftp://host/w.zip!/w.pth", "zip\\+ftp: is no kind of address"),
+        ("https:///w.pth", "names no host"),
+        ("https://user@/w.pth", "names no host"),
+        ("https:w.pth", "names no host"),
+        ("zip+https://host/w.zip", "ADDRESS!/MEMBER"),
+        ("zip+/w.zip!/", "name of a file in the zip"),
+        ("zip+/w.zip!//abs", "name of a file in the zip"),
+        ("zip+/w.zip!/a/../../w", "name of a file in the zip"),
+    ],
+)
+def test_what_is_no_mirror_is_refused_with_the_reason(text: str, reason: str) -> None:
+    with pytest.raises(ValidationError, match=reason):
+        LOCATION.validate_python(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "printed"),
+    [
+        ("https://user:word@host/a@b?key=1#x", "https://host/a@b?..."),
+        ("https://word@host", "https://host"),
+        ("zip+https://u:w@host/a.zip?k=1!/m@n?.pth", "zip+https://host/a.zip?...!/m@n?.pth"),
+        ("/a?b@c", "/a?b@c"),
+        ("dfss://open@host:a", "dfss://open@host:a"),
+    ],
+)
+def test_secrets_are_left_out_of_what_is_printed(text: str, printed: str) -> None:
+    assert without_secrets(text) == printed

@@ -1,0 +1,112 @@
+"""The parts of the settings made directly, and what they are turned into."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from artifacts.release import PreprocessSpec, Variant
+from settings import (
+    FileSource,
+    GeneratedSource,
+    MatrixRow,
+    PreprocessSettings,
+    Settings,
+    SimulatorSettings,
+    expand,
+    load_settings,
+)
+from settings.locations import PROJECT
+
+
+def test_overlapping_rows_give_each_variant_once_and_in_order() -> None:
+    rows = (
+        MatrixRow(chip="BM1688", precisions=("int8", "fp32"), batches=(4, 1, 4), cores=(2, 1)),
+        MatrixRow(chip="BM1684", precisions=("int8",)),
+        MatrixRow(chip="BM1688", precisions=("int8",), batches=(1,)),
+    )
+    found = expand(rows)
+    assert list(found) == sorted(set(found))
+    assert [variant.path.removesuffix(".bmodel") for variant in found] == [
+        "BM1684/centernet_int8_1b",
+        "BM1688/centernet_fp32_1b",
+        "BM1688/centernet_fp32_1b_2core",
+        "BM1688/centernet_fp32_4b",
+        "BM1688/centernet_fp32_4b_2core",
+        "BM1688/centernet_int8_1b",
+        "BM1688/centernet_int8_1b_2core",
+        "BM1688/centernet_int8_4b",
+        "BM1688/centernet_int8_4b_2core",
+    ]
+
+
+def test_the_sample_matrix_has_every_variant_that_was_promised() -> None:
+    variants = load_settings("sample", environ={}).variants()
+    counts = {chip: sum(variant.chip == chip for variant in variants) for chip in ("BM1684", "BM1684X", "BM1688")}
+    assert counts == {"BM1684": 4, "BM1684X": 6, "BM1688": 12}
+
+
+def test_patterns_leave_out_what_they_match_and_nothing_else() -> None:
+    simulator = SimulatorSettings(skip=("BM1684X/centernet_fp16_4b", "*/centernet_fp32_*", "BM1688/*_2core"))
+    left_out = {
+        variant.path
+        for variant in load_settings("sample", environ={}).variants()
+        if simulator.skips(variant) and variant.precision != "fp32"
+    }
+    assert left_out == {
+        "BM1684X/centernet_fp16_4b.bmodel",
+        "BM1688/centernet_fp16_1b_2core.bmodel",
+        "BM1688/centernet_fp16_4b_2core.bmodel",
+        "BM1688/centernet_int8_1b_2core.bmodel",
+        "BM1688/centernet_int8_4b_2core.bmodel",
+    }
+    assert simulator.skips(Variant(chip="BM1684", precision="fp32", batch=1, cores=1))
+
+
+@pytest.mark.parametrize(
+    "pattern", ["BM1684X", "centernet_fp16_4b", "BM1684X/centernet_fp16_4b.bmodel", "bm1688/*", ""]
+)
+def test_a_pattern_that_no_variant_can_match_is_refused(pattern: str) -> None:
+    with pytest.raises(ValidationError, match="matches no variant"):
+        SimulatorSettings(skip=(pattern,))
+
+
+def test_the_preprocess_spec_has_only_its_size_from_the_settings() -> None:
+    assert PreprocessSettings().spec() == PreprocessSpec()
+    assert PreprocessSettings(width=640, height=384).spec() == PreprocessSpec(width=640, height=384)
+
+
+def test_only_a_file_of_the_project_needs_no_digest() -> None:
+    FileSource(mirrors=(str(PROJECT / "tasks/x.pth"),))
+    FileSource(mirrors=("/elsewhere/x.pth",), record_first_use=True)
+    FileSource(mirrors=("/elsewhere/x.pth",), digest="sha256:" + "0" * 64)
+    for mirrors in (
+        ("/elsewhere/x.pth",),
+        (str(PROJECT / "tasks/x.pth"), "https://host/x.pth"),
+        (str(PROJECT / ".." / "x.pth"),),
+        (f"file://{PROJECT}/x.pth",),
+    ):
+        with pytest.raises(ValidationError, match="no digest is known"):
+            FileSource(mirrors=mirrors)
+
+
+def test_parts_that_disagree_cannot_be_put_together() -> None:
+    found = load_settings("sample", environ={})
+    parts = {name: getattr(found, name) for name in Settings.model_fields}
+    source = GeneratedSource(kind="generated", count=1)
+    assert Settings(**parts) == Settings(**parts)
+    with pytest.raises(ValidationError, match=r"simulator\.images 5 is more than the evaluation's 1 images"):
+        Settings(
+            **{
+                **parts,
+                "evaluation": found.evaluation.model_copy(update={"source": source}),
+                "simulator": SimulatorSettings(images=5),
+            }
+        )
+
+
+def test_generated_scenes_of_one_seed_may_serve_both_sides() -> None:
+    found = load_settings("sample", environ={})
+    assert isinstance(found.calibration.source, GeneratedSource)
+    assert isinstance(found.evaluation.source, GeneratedSource)
+    assert found.calibration.source.seed == found.evaluation.source.seed
