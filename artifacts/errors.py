@@ -1,0 +1,167 @@
+"""Errors of the artifact side, in families by who must act.
+
+Every message says what happened, the likely cause and what to do next; the facts are attributes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Optional
+
+
+class ArtifactError(Exception):
+    """Root of everything that this package raises on purpose."""
+
+
+class BadDigest(ArtifactError, ValueError):
+    """A text that should be a digest is not one."""
+
+    # A ValueError too, so that pydantic reports it among a record's other problems.
+
+    def __init__(self, text: object) -> None:
+        self.text = text
+        super().__init__(
+            f"{str(text)[:120]!r} is not a digest. A digest is 'sha256:' followed by 64 lower-case hexadecimal digits."
+        )
+
+
+class LockTimeout(ArtifactError):
+    """Another process kept a lock for longer than the caller was willing to wait."""
+
+    def __init__(self, path: Path, timeout_s: float) -> None:
+        self.path = path
+        self.timeout_s = timeout_s
+        super().__init__(
+            f"The lock {path} was not free within {timeout_s:g} s. Another process is still working there: "
+            "wait for it to end (a killed process frees its lock by itself), then try again."
+        )
+
+
+class StoreError(ArtifactError):
+    """Something is wrong with stored bytes or with the place where they are stored."""
+
+
+class MissingBlob(StoreError):
+    """The store has no bytes under this digest."""
+
+    def __init__(self, digest: str, path: Path) -> None:
+        self.digest = digest
+        self.path = path
+        super().__init__(
+            f"The store has no {digest} (looked for {path}). It was never stored here, or was removed by hand: "
+            "make it again or fetch it again."
+        )
+
+
+class DamagedBlob(StoreError):
+    """Stored bytes are no longer what their name says."""
+
+    def __init__(self, digest: str, path: Path, reason: str, quarantined: Optional[Path] = None) -> None:
+        self.digest = digest
+        self.path = path
+        self.reason = reason
+        self.quarantined = quarantined
+        where = f" The damaged file was moved to {quarantined}." if quarantined else ""
+        super().__init__(
+            f"The stored bytes of {digest} are damaged: {reason}.{where} Something else wrote to the file, or the disk "
+            "is failing: make or fetch it again."
+        )
+
+
+class NoSpace(StoreError):
+    """The file system is full, or a quota is reached."""
+
+    def __init__(self, path: Path, free_bytes: Optional[int]) -> None:
+        self.path = path
+        self.free_bytes = free_bytes
+        free = "an unknown amount" if free_bytes is None else f"{free_bytes / 1e6:.1f} MB"
+        super().__init__(
+            f"No space left while writing below {path}: {free} is free there (a quota may allow less). Nothing "
+            "half-written was left behind. Free some space or choose a root on another file system, then run again."
+        )
+
+
+class StoreNotWritable(StoreError):
+    """The place cannot be written: a read-only file system or missing permission."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path = path
+        self.reason = reason
+        super().__init__(
+            f"Cannot write below {path}: {reason}. The file system is mounted read-only or belongs to another user: "
+            "choose a root that this user may write, or change its owner."
+        )
+
+
+class BmodelError(ArtifactError):
+    """A file is not a sound bmodel."""
+
+    def __init__(self, reason: str, path: Optional[Path] = None) -> None:
+        self.reason = reason
+        self.path = path
+        where = f"{path} is not a sound bmodel" if path else "Not a sound bmodel"
+        super().__init__(
+            f"{where}: {reason}. It was cut short, changed, or made for another tool: compile or fetch it again."
+        )
+
+
+class ReleaseError(ArtifactError):
+    """A release record cannot be used."""
+
+
+class NewerSchema(ReleaseError):
+    """The record was written by a newer generation of this program."""
+
+    def __init__(self, found: str, supported: str) -> None:
+        self.found = found
+        self.supported = supported
+        super().__init__(
+            f"The release record has schema {found}; this program understands {supported}. The release was made by "
+            "a newer version: update this program, or choose an older release."
+        )
+
+
+class BadRecord(ReleaseError):
+    """The record is no JSON, or a field is missing or wrong."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"The release record cannot be read: {reason}. Fetch the release again, or publish it again.")
+
+
+class BadVariant(ReleaseError, ValueError):
+    """A combination of chip, precision, batch and cores that does not exist."""
+
+    # A ValueError too, for the same reason as BadDigest.
+
+
+class RegistryError(ArtifactError):
+    """A registry layout cannot be read or changed as asked."""
+
+
+class LayoutError(RegistryError):
+    """The layout, a manifest in it or a title is not acceptable."""
+
+
+class UnknownTag(RegistryError):
+    """Nothing in the layout has this tag or digest."""
+
+    def __init__(self, ref: str, layout: Path, known: tuple[str, ...] = ()) -> None:
+        self.ref = ref
+        self.layout = layout
+        self.known = known
+        listed = ", ".join(known[:20]) if known else "none"
+        super().__init__(f"{layout} has nothing named {ref!r}. Tags there: {listed}. Choose one, or publish first.")
+
+
+class TagExists(RegistryError):
+    """A version tag already names other content."""
+
+    def __init__(self, tag: str, existing: str, wanted: str) -> None:
+        self.tag = tag
+        self.existing = existing
+        self.wanted = wanted
+        super().__init__(
+            f"The tag {tag!r} already names {existing} and cannot be moved to {wanted}: published versions never "
+            "change. Publish under a new version; only channels (latest, stable) move."
+        )

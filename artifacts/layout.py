@@ -1,0 +1,268 @@
+"""A folder as a registry: one OCI image layout (image-spec 1.1) is one repository of releases.
+
+Below the root lie ``oci-layout``, ``index.json`` (the tags) and ``blobs/sha256/<hex>``, beside the content store's own
+working folders, which the specification allows. Blobs come first and ``index.json`` last, in one rename, so a reader
+sees a whole release or none of it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+
+from pydantic import BaseModel, ConfigDict
+
+from artifacts import media
+from artifacts.digest import canonical_json, check_digest, digest_bytes, digest_file
+from artifacts.errors import ArtifactError, DamagedBlob, LayoutError, MissingBlob, UnknownTag
+from artifacts.export import ReleaseFiles, materialise
+from artifacts.files import PathLike, atomic_write, locked
+from artifacts.layout_tags import changes_for, empty_index, entries_of, find, retagged, tag_of
+from artifacts.oci import MAX_MANIFEST_BYTES, RECORD_TITLE, Child, build, parse, read_index, read_manifest
+from artifacts.release import MAX_RECORD_BYTES, ReleaseRecord
+from artifacts.store import Blob, ContentStore, Problem
+
+LAYOUT_FILE = "oci-layout"
+INDEX_FILE = "index.json"
+_LOCK_FILE = ".index.lock"
+_LAYOUT_VERSION = "1.0.0"
+
+
+class Published(BaseModel):
+    """What publishing did."""
+
+    model_config = ConfigDict(frozen=True)
+
+    digest: str
+    changed: bool
+    tags: Tuple[str, ...]
+
+
+def publish(
+    layout_root: PathLike, record: ReleaseRecord, files: Mapping[str, PathLike], tags: Sequence[str]
+) -> Published:
+    """Put a release into the layout under some tags; a second identical call writes nothing.
+
+    Args:
+        layout_root: The layout's folder; made when missing.
+        record: The release.
+        files: Title (its path inside the release folder) to local file: every variant's bmodel under `Variant.path`,
+            and what else goes with the release. A file in a folder named after a chip goes with that chip only.
+        tags: Names for it: versions never move, the channels ``latest`` and ``stable`` do.
+
+    Returns:
+        The release's digest, and whether anything was written.
+
+    Raises:
+        TagExists: A version tag names another release; nothing was written.
+        LayoutError: A title or tag is not acceptable, a file is missing or not what the record says, or the folder
+            holds something else.
+        NoSpace: The file system is full; the tags are as they were.
+        StoreNotWritable: The folder cannot be written.
+        OSError: A file cannot be read.
+    """
+    root = Path(layout_root)
+    sources = {title: Path(path) for title, path in files.items() if title != RECORD_TITLE}
+    blobs = {title: Blob(digest=digest_file(path), size=path.stat().st_size) for title, path in sources.items()}
+    built = build(record, blobs)
+    changes = changes_for(built, tags)
+    retagged(_load_index(root) if _is_layout(root) else empty_index(), changes)  # refuse before writing anything
+    _make_layout(root)
+    store = ContentStore(root)
+    written = [_ensure_file(store, blob, sources[title], title) for title, blob in blobs.items()]
+    written += [_ensure_bytes(store, data) for data in (built.record, *built.manifests.values(), built.index_json)]
+    with locked(root / _LOCK_FILE):
+        before = _load_index(root)
+        after = retagged(before, changes)
+        if after != before or not (root / INDEX_FILE).is_file():
+            atomic_write(root / INDEX_FILE, _bounded(canonical_json(after)))
+            written.append(True)
+    return Published(digest=digest_bytes(built.index_json), changed=any(written), tags=tuple(dict.fromkeys(tags)))
+
+
+def tags(layout_root: PathLike) -> Dict[str, str]:
+    """Return the tags of releases, each with the digest it names; the tags of single chips are left out.
+
+    Raises:
+        LayoutError: The folder is no layout, or its index is damaged.
+    """
+    named = ((tag_of(entry), entry) for entry in entries_of(_load_index(Path(layout_root))))
+    return {tag: str(entry.get("digest")) for tag, entry in named if tag and entry.get("mediaType") == media.INDEX}
+
+
+def resolve(layout_root: PathLike, ref: str) -> Tuple[str, bytes]:
+    """Find a release by tag or digest and return its index after hashing it.
+
+    Args:
+        layout_root: The layout's folder.
+        ref: A tag, or ``sha256:<64 hex>``. The tag or digest of one chip's manifest gives that manifest.
+
+    Returns:
+        The digest and the bytes of the index.
+
+    Raises:
+        UnknownTag: Nothing there has this name.
+        BadDigest: It starts like a digest but is none.
+        DamagedBlob: The stored bytes are others.
+        LayoutError: The folder is no layout, or its index is damaged.
+    """
+    root = Path(layout_root)
+    index = _load_index(root)
+    entry = None if ref.startswith("sha256:") else find(index, ref)
+    if entry is None and not ref.startswith("sha256:"):
+        raise UnknownTag(ref, root, tuple(tags(root)))
+    digest = check_digest(ref if entry is None else str(entry.get("digest")))
+    try:
+        return digest, _small_blob(root, digest, MAX_MANIFEST_BYTES)
+    except MissingBlob as error:
+        raise UnknownTag(ref, root, tuple(tags(root))) from error
+
+
+def export(
+    layout_root: PathLike,
+    ref: str,
+    folder: PathLike,
+    chips: Optional[Sequence[str]] = None,
+    *,
+    replace: bool = False,
+) -> Path:
+    """Write a release as a plain folder: ``release.json`` on top, bmodels in folders named after their chips.
+
+    Every byte is hashed on the way. The folder appears whole, by a rename, or not at all.
+
+    Args:
+        layout_root: The layout's folder.
+        ref: A tag or digest.
+        folder: The new folder. When it already holds exactly this release, nothing is written.
+        chips: Which chips' files to write; None for all.
+        replace: Whether a folder that holds another release may be replaced.
+
+    Returns:
+        The folder as a path.
+
+    Raises:
+        UnknownTag: Nothing there has this name.
+        LayoutError: The release has no such chip, is inconsistent, or the folder holds something else.
+        MissingBlob: Bytes of the release are not there.
+        DamagedBlob: Stored bytes are others.
+        NewerSchema: The release was made by a newer generation of this program.
+        BadRecord: Its record cannot be read.
+        NoSpace: The file system is full.
+        StoreNotWritable: The folder's parent cannot be written.
+    """
+    root = Path(layout_root)
+    files = _release_files(root, ref, chips)
+    return materialise(files, ContentStore(root), Path(folder), replace=replace)
+
+
+def check(layout_root: PathLike) -> List[Problem]:
+    """Look at everything in the layout: every blob is hashed, every tag followed to the last file.
+
+    Returns:
+        What is wrong; empty for a sound layout.
+    """
+    root = Path(layout_root)
+    try:
+        entries = entries_of(_load_index(root))
+        for tag in filter(None, map(tag_of, entries)):
+            find({"manifests": entries}, tag)
+    except ArtifactError as error:
+        return [Problem(root, str(error))]
+    problems = ContentStore(root).verify_all()
+    for entry in entries:
+        if entry.get("mediaType") in (media.INDEX, media.MANIFEST):
+            try:
+                _walk(root, str(entry.get("digest")))
+            except ArtifactError as error:
+                problems.append(Problem(root / INDEX_FILE, f"{tag_of(entry) or 'an untagged entry'}: {error}"))
+    return problems
+
+
+def _walk(root: Path, digest: str) -> None:
+    files = _release_files(root, digest, None)
+    for blob in (*files.blobs.values(), files.record):
+        path = ContentStore(root).path(blob)
+        if path.stat().st_size != blob.size:
+            raise DamagedBlob(blob.digest, path, f"it has {path.stat().st_size} bytes instead of {blob.size}")
+
+
+def _release_files(root: Path, ref: str, chips: Optional[Sequence[str]]) -> ReleaseFiles:
+    digest, data = resolve(root, ref)
+    if parse(data, "a manifest").get("mediaType") == media.MANIFEST:
+        children = [Child(read_manifest(data).chip, Blob(digest=digest, size=len(data)))]
+    else:
+        children = read_index(data)
+    there = [child.chip for child in children]
+    absent = [chip for chip in chips or () if chip not in there]
+    if absent:
+        raise LayoutError(f"The release {ref!r} has nothing for {', '.join(absent)}; it has {', '.join(there)}.")
+    manifests = [
+        read_manifest(_small_blob(root, child.blob.digest, MAX_MANIFEST_BYTES), child.chip)
+        for child in children
+        if chips is None or child.chip in chips
+    ]
+    files = ReleaseFiles.of(manifests)
+    return files.checked_against(ReleaseRecord.from_json(_small_blob(root, files.record.digest, MAX_RECORD_BYTES)))
+
+
+def _small_blob(root: Path, digest: str, limit: int) -> bytes:
+    path = ContentStore(root).path(Blob(digest=digest, size=0))
+    with path.open("rb") as stream:
+        data = stream.read(limit + 1)
+    if len(data) > limit:
+        raise LayoutError(f"{digest} has more than the {limit} bytes that are accepted.")
+    if digest_bytes(data) != digest:
+        raise DamagedBlob(digest, path, f"its bytes hash to {digest_bytes(data)}")
+    return data
+
+
+def _is_layout(root: Path) -> bool:
+    return (root / LAYOUT_FILE).is_file()
+
+
+def _make_layout(root: Path) -> None:
+    if _is_layout(root):
+        return
+    others = [entry.name for entry in root.iterdir() if not entry.name.startswith(".")] if root.is_dir() else []
+    if others:
+        raise LayoutError(
+            f"{root} is not empty and no registry layout (it holds {others[0]!r}): choose another folder."
+        )
+    atomic_write(root / LAYOUT_FILE, canonical_json({"imageLayoutVersion": _LAYOUT_VERSION}))
+
+
+def _load_index(root: Path) -> Dict[str, Any]:
+    if not _is_layout(root):
+        raise LayoutError(f"{root} is no registry layout: it has no {LAYOUT_FILE!r}. Publish into it first.")
+    with (root / LAYOUT_FILE).open("rb") as stream:
+        version = parse(stream.read(MAX_MANIFEST_BYTES + 1), LAYOUT_FILE).get("imageLayoutVersion")
+    if version != _LAYOUT_VERSION:
+        raise LayoutError(f"{root} has the layout version {version!r}; this program understands {_LAYOUT_VERSION}.")
+    try:
+        with (root / INDEX_FILE).open("rb") as stream:
+            return parse(stream.read(MAX_MANIFEST_BYTES + 1), INDEX_FILE)
+    except FileNotFoundError:
+        return empty_index()
+
+
+def _bounded(index: bytes) -> bytes:
+    # Refuse to write what could not be read again.
+    if len(index) > MAX_MANIFEST_BYTES:
+        raise LayoutError(f"{INDEX_FILE} would have {len(index)} bytes: this layout has too many tags, start another.")
+    return index
+
+
+def _ensure_file(store: ContentStore, blob: Blob, source: Path, title: str) -> bool:
+    if store.is_sound(blob):
+        return False
+    stored = store.put_file(source)
+    if stored != blob:
+        raise LayoutError(f"{source} ({title}) changed while it was being published: publish again when it is at rest.")
+    return True
+
+
+def _ensure_bytes(store: ContentStore, data: bytes) -> bool:
+    if store.is_sound(Blob(digest=digest_bytes(data), size=len(data))):
+        return False
+    store.put_bytes(data)
+    return True

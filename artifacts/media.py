@@ -1,0 +1,42 @@
+"""Media types and annotation keys of a release in a registry.
+
+The prefix ``org.opencontainers`` is reserved (image-spec 1.1, annotations.md), so our own names have our own prefix.
+"""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+
+PREFIX = "io.github.centernet-sophon"
+
+INDEX = "application/vnd.oci.image.index.v1+json"
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+
+ARTIFACT_TYPE = f"application/vnd.{PREFIX}.model.v1"
+RELEASE_CONFIG = f"application/vnd.{PREFIX}.release.v1+json"
+BMODEL = f"application/vnd.{PREFIX}.bmodel.v1"
+UNKNOWN = "application/octet-stream"
+
+TAG = "org.opencontainers.image.ref.name"
+TITLE = "org.opencontainers.image.title"
+VERSION = "org.opencontainers.image.version"
+CHIP = f"{PREFIX}.chip"
+NAME = f"{PREFIX}.name"
+DEMONSTRATION = f"{PREFIX}.demonstration"
+
+_BY_SUFFIX = {
+    ".bmodel": BMODEL,
+    ".csv": "text/csv",
+    ".html": "text/html",
+    ".jpg": "image/jpeg",
+    ".json": "application/json",
+    ".md": "text/markdown",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".txt": "text/plain",
+}
+
+
+def media_type_of(title: str) -> str:
+    """Return the media type of a release's file, by the suffix of its name."""
+    return _BY_SUFFIX.get(PurePosixPath(title).suffix.lower(), UNKNOWN)

@@ -1,0 +1,277 @@
+"""A content store: bytes under the name of their own digest, safe for several processes and threads.
+
+Layout below the root::
+
+    blobs/sha256/<hex>               read-only files (the folder scheme of OCI image-layout 1.1)
+    scratch/<label>-<pid>-<random>/  working folders of live processes; beside each a ``.lock`` that its owner holds
+    quarantine/<hex>-<random>        damaged blobs, kept for inspection
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO, ContextManager, List, NamedTuple, Optional
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from typing_extensions import Annotated
+
+from artifacts.digest import CHUNK_BYTES, check_digest, digest_bytes, digest_stream, hex_of
+from artifacts.errors import DamagedBlob, MissingBlob, StoreNotWritable
+from artifacts.files import PathLike, fsync_folder, locked, storage_errors
+from artifacts.scratch import scratch_file, scratch_folder, sweep_scratch
+
+BLOB_MODE = 0o444
+_LOCK_NAME = ".lock"
+_NO_HARD_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.ENOSYS, errno.EACCES)
+
+# Text that pydantic accepts only in the grammar of a digest.
+Digest = Annotated[str, AfterValidator(check_digest)]
+
+
+class Blob(BaseModel):
+    """Some bytes, named by digest; small enough to travel between steps in place of the bytes."""
+
+    model_config = ConfigDict(frozen=True)
+
+    digest: Digest = Field(description="sha256:<64 hex>")
+    size: int = Field(ge=0, description="bytes")
+
+
+class Problem(NamedTuple):
+    """Something found wrong in a store or a layout."""
+
+    path: Path
+    reason: str
+
+
+class ContentStore:
+    """Bytes by digest in one folder.
+
+    Args:
+        root: The folder; made when something is first written.
+    """
+
+    def __init__(self, root: PathLike) -> None:
+        self.root = Path(root).absolute()
+        self._blobs = self.root / "blobs" / "sha256"
+        self._scratch = self.root / "scratch"
+        self._quarantine = self.root / "quarantine"
+
+    def put_bytes(self, data: bytes) -> Blob:
+        """Store bytes; a no-op when they are there and sound.
+
+        Returns:
+            Their name.
+
+        Raises:
+            NoSpace: The file system is full.
+            StoreNotWritable: The root cannot be written.
+        """
+        blob = Blob(digest=digest_bytes(data), size=len(data))
+        return blob if self.is_sound(blob) else self._write([data])
+
+    def put_file(self, path: PathLike) -> Blob:
+        """Store a copy of a file's bytes; a no-op when they are there and sound.
+
+        The name is made from the bytes as they were copied, so a file that changes meanwhile cannot spoil the store.
+
+        Returns:
+            Their name.
+
+        Raises:
+            OSError: The file cannot be read.
+            NoSpace: The file system is full.
+            StoreNotWritable: The root cannot be written.
+        """
+        with Path(path).open("rb") as source:
+            blob = Blob(digest=digest_stream(source), size=source.tell())
+            if self.is_sound(blob):
+                return blob
+            source.seek(0)
+            return self._write(iter(lambda: source.read(CHUNK_BYTES), b""))
+
+    def path(self, blob: Blob) -> Path:
+        """Return where the bytes lie, without looking at them; use `verified` before relying on them.
+
+        Raises:
+            MissingBlob: Nothing is stored under this digest.
+        """
+        path = self._path(blob)
+        if not path.is_file():
+            raise MissingBlob(blob.digest, path)
+        return path
+
+    def verified(self, blob: Blob) -> Path:
+        """Return where the bytes lie after hashing them; damaged bytes are moved to quarantine.
+
+        Raises:
+            MissingBlob: Nothing is stored under this digest.
+            DamagedBlob: The stored bytes are others.
+        """
+        path = self._path(blob)
+        try:
+            with path.open("rb") as stream:
+                looked_at = os.fstat(stream.fileno())
+                reason = _why_unsound(stream, blob)
+        except (FileNotFoundError, IsADirectoryError):
+            raise MissingBlob(blob.digest, path) from None
+        except OSError as error:
+            # A disk that cannot read a sector is damage too (EIO); no permission is not.
+            if error.errno != errno.EIO:
+                raise
+            raise DamagedBlob(blob.digest, path, str(error)) from error
+        if reason is not None:
+            raise DamagedBlob(blob.digest, path, reason, self._set_aside(path, looked_at))
+        return path
+
+    def is_sound(self, blob: Blob) -> bool:
+        """Tell whether the bytes are there and hash to their name; changes nothing."""
+        try:
+            with self._path(blob).open("rb") as stream:
+                return _why_unsound(stream, blob) is None
+        except OSError:
+            return False
+
+    def link(self, blob: Blob, target: PathLike) -> Path:
+        """Materialise verified bytes under a chosen name, read-only: a hard link, or a copy where links cannot be.
+
+        A hard link shares its bytes with the store: never open it for writing (root could).
+
+        Args:
+            blob: What to materialise.
+            target: The name; missing folders are made, an existing file is replaced.
+
+        Returns:
+            The target as a path.
+
+        Raises:
+            MissingBlob: Nothing is stored under this digest.
+            DamagedBlob: The stored bytes are others.
+            NoSpace: The target's file system is full.
+            StoreNotWritable: The target's folder cannot be written.
+        """
+        source, final = self.verified(blob), Path(target)
+        part = final.with_name(f".{secrets.token_hex(8)}.part")
+        with storage_errors(final.parent):
+            final.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                _link_or_copy(source, part, blob)
+                part.replace(final)
+                fsync_folder(final.parent)
+            finally:
+                # Renaming one link of a file over another link of it does nothing and keeps both (POSIX rename).
+                with suppress(FileNotFoundError):
+                    part.unlink()
+        return final
+
+    def scratch(self, label: str) -> ContextManager[Path]:
+        """Make a fresh empty folder on the store's file system and remove it when the body ends.
+
+        Args:
+            label: What it is for; part of the folder's name.
+
+        Returns:
+            A context manager that yields the folder.
+
+        Raises:
+            NoSpace: The file system is full.
+            StoreNotWritable: The root cannot be written.
+        """
+        return scratch_folder(self._scratch, label)
+
+    def sweep(self) -> List[Path]:
+        """Remove the scratch folders and temporary files of dead processes; those of live ones stay.
+
+        Returns:
+            What was removed.
+
+        Raises:
+            StoreNotWritable: Something cannot be removed for lack of permission.
+        """
+        return sweep_scratch(self._scratch)
+
+    def verify_all(self) -> List[Problem]:
+        """Hash every stored blob and report what is wrong; changes nothing.
+
+        Returns:
+            One entry for each damaged or unreadable blob and each stray file, in the order of names.
+        """
+        problems: List[Problem] = []
+        for path in sorted(self._blobs.iterdir()) if self._blobs.is_dir() else []:
+            if re.fullmatch(r"[0-9a-f]{64}", path.name) is None:
+                problems.append(Problem(path, "is no blob: its name is not a digest"))
+                continue
+            try:
+                with path.open("rb") as stream:
+                    reason = _why_unsound(stream, Blob(digest="sha256:" + path.name, size=path.stat().st_size))
+            except OSError as error:
+                reason = str(error)
+            problems += [Problem(path, reason)] if reason else []
+        return problems
+
+    def _path(self, blob: Blob) -> Path:
+        return self._blobs / hex_of(blob.digest)
+
+    def _write(self, chunks: Iterable[bytes]) -> Blob:
+        hasher, size = hashlib.sha256(), 0
+        with storage_errors(self.root), scratch_file(self._scratch, "put") as (descriptor, part):
+            with os.fdopen(descriptor, "wb", closefd=False) as stream:
+                for chunk in chunks:
+                    hasher.update(chunk)
+                    size += stream.write(chunk)
+            os.fchmod(descriptor, BLOB_MODE)
+            os.fsync(descriptor)
+            blob = Blob(digest="sha256:" + hasher.hexdigest(), size=size)
+            self._publish(part, blob)
+        return blob
+
+    def _publish(self, part: Path, blob: Blob) -> None:
+        if not self._blobs.is_dir():
+            self._blobs.mkdir(parents=True, exist_ok=True)
+            for folder in (self.root.parent, self.root, self._blobs.parent):
+                fsync_folder(folder)
+        with locked(self.root / _LOCK_NAME):
+            part.replace(self._path(blob))
+        fsync_folder(self._blobs)
+
+    def _set_aside(self, path: Path, looked_at: os.stat_result) -> Optional[Path]:
+        # Under the lock and only the very file that was hashed: another process may just have stored a sound one.
+        aside = self._quarantine / f"{path.name}-{secrets.token_hex(4)}"
+        with suppress(StoreNotWritable, FileNotFoundError), locked(self.root / _LOCK_NAME), storage_errors(self.root):
+            if os.path.samestat(path.stat(), looked_at):
+                self._quarantine.mkdir(exist_ok=True)
+                path.replace(aside)
+                return aside
+        return None
+
+
+def _why_unsound(stream: BinaryIO, blob: Blob) -> Optional[str]:
+    size = os.fstat(stream.fileno()).st_size
+    if size != blob.size:
+        return f"it has {size} bytes instead of {blob.size}"
+    found = digest_stream(stream)
+    return None if found == blob.digest else f"its bytes hash to {found}"
+
+
+def _link_or_copy(source: Path, part: Path, blob: Blob) -> None:
+    try:
+        os.link(source, part)
+        return
+    except OSError as error:
+        if error.errno not in _NO_HARD_LINK:
+            raise
+    shutil.copyfile(source, part)
+    with part.open("rb") as stream:
+        reason = _why_unsound(stream, blob)
+        os.fchmod(stream.fileno(), BLOB_MODE)
+        os.fsync(stream.fileno())
+    if reason is not None:
+        raise DamagedBlob(blob.digest, source, f"while it was copied, {reason}")

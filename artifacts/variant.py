@@ -1,0 +1,92 @@
+"""Variants: which compiled files exist, and what each is called."""
+
+from __future__ import annotations
+
+import functools
+import re
+from typing import Tuple
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from typing_extensions import Literal, get_args
+
+from artifacts.errors import BadVariant
+
+Chip = Literal["BM1684", "BM1684X", "BM1688"]
+Precision = Literal["fp32", "fp16", "int8"]
+CHIPS: Tuple[str, ...] = get_args(Chip)
+PRECISIONS: Tuple[str, ...] = get_args(Precision)
+
+_MAX_CORES = 2
+_STEM = re.compile(r"centernet_(?P<precision>fp32|fp16|int8)_(?P<batch>[1-9]\d{0,3})b(_(?P<cores>2)core)?")
+
+
+class Record(BaseModel):
+    """Base of the records: frozen; fields that a newer minor version added are ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+
+@functools.total_ordering
+class Variant(Record):
+    """Chip x precision x batch x cores: one compiled file. Sorts by these, in the order of CHIPS and PRECISIONS."""
+
+    chip: Chip
+    precision: Precision
+    batch: int
+    cores: int = 1
+
+    @model_validator(mode="after")
+    def _exists(self) -> Variant:
+        if self.batch < 1:
+            raise BadVariant(f"a batch of {self.batch} does not exist: use 1 or more")
+        if self.precision == "fp16" and self.chip == "BM1684":
+            raise BadVariant("BM1684 has no fp16 arithmetic: use fp32 or int8 there, or fp16 on BM1684X or BM1688")
+        if not 1 <= self.cores <= _MAX_CORES:
+            raise BadVariant(f"no chip has {self.cores} cores: use 1, or 2 on BM1688")
+        if self.cores > 1 and self.chip != "BM1688":
+            raise BadVariant(f"{self.chip} has one core: {self.cores} cores exist only on BM1688")
+        return self
+
+    @property
+    def stem(self) -> str:
+        """File name without suffix, as in the vendor's samples: ``centernet_int8_4b``, ``centernet_int8_4b_2core``."""
+        cores = f"_{self.cores}core" if self.cores > 1 else ""
+        return f"centernet_{self.precision}_{self.batch}b{cores}"
+
+    @property
+    def folder(self) -> str:
+        """Folder in a release: the chip."""
+        return self.chip
+
+    @property
+    def path(self) -> str:
+        """Where the file lies in a release: ``BM1684X/centernet_int8_4b.bmodel``."""
+        return f"{self.folder}/{self.stem}.bmodel"
+
+    @classmethod
+    def from_path(cls, path: str) -> Variant:
+        """Return the variant that `path` names; the opposite of the property.
+
+        Args:
+            path: ``<chip>/<stem>.bmodel``, folders above it allowed.
+
+        Raises:
+            BadVariant: The path does not follow the naming, or names a variant that does not exist.
+        """
+        folder, _, name = path.rpartition("/")
+        match = _STEM.fullmatch(name[: -len(".bmodel")]) if name.endswith(".bmodel") else None
+        chip = folder.rpartition("/")[2]
+        if match is None or chip not in CHIPS:
+            raise BadVariant(f"{path!r} does not name a variant: expected <chip>/centernet_<precision>_<batch>b.bmodel")
+        try:
+            return cls.model_validate(
+                {"chip": chip, "precision": match["precision"], "batch": match["batch"], "cores": match["cores"] or 1}
+            )
+        except ValidationError as error:
+            raise BadVariant(f"{path!r} names a variant that does not exist: {error.errors()[0]['msg']}") from error
+
+    def __lt__(self, other: Variant) -> bool:
+        return self._order() < other._order()
+
+    def _order(self) -> Tuple[int, int, int, int]:
+        return CHIPS.index(self.chip), PRECISIONS.index(self.precision), self.batch, self.cores
