@@ -1,0 +1,6 @@
+"""The engines that run a bmodel, behind one protocol (`inference.engines.base`)."""
+
+from __future__ import annotations
+
+ENGINE_NAMES = ("auto", "simulator")
+"""``auto`` takes what the machine has."""

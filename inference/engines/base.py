@@ -1,0 +1,121 @@
+"""What every engine offers: one model, loaded, that turns input batches into head tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Callable, Optional, Protocol, Type
+
+import numpy as np
+
+from artifacts.bmodel import TensorInfo
+from inference.errors import ModelError, OptionError
+
+BATCH_AXES = 4
+"""N, channels, height, width: of the input and of the head tensor alike."""
+
+
+@dataclass(frozen=True)
+class EngineInfo:
+    """What is loaded.
+
+    Attributes:
+        engine: The engine's name: ``simulator``.
+        chip: The chip that the model was compiled for.
+        input: The model's input; its shape begins with the batch that it was compiled for.
+        input_dtype: What `Engine.run` takes: ``float32``, or ``uint8`` where the model takes raw pixels.
+        output: The head tensor.
+    """
+
+    engine: str
+    chip: str
+    input: TensorInfo
+    input_dtype: str
+    output: TensorInfo
+
+    @property
+    def batch(self) -> int:
+        """How many images the model takes at once."""
+        return self.input.shape[0]
+
+
+class Engine(Protocol):
+    """One loaded model. It is its own context manager, and is closed at the end of the block."""
+
+    @property
+    def info(self) -> EngineInfo:
+        """What is loaded."""
+
+    def run(self, batch: np.ndarray) -> np.ndarray:
+        """Run the model.
+
+        Args:
+            batch: float32 or uint8 (``info.input_dtype``) [N, 3, H, W], any N from 1.
+
+        Returns:
+            float32 [N, C + 4, h, w], the head tensor.
+
+        Raises:
+            OptionError: The batch has another dtype or shape than the model's input.
+            EngineError: The engine failed.
+        """
+
+    def close(self) -> None:
+        """Free the model. May be called twice."""
+
+    def __enter__(self) -> Engine: ...
+
+    def __exit__(
+        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None: ...
+
+
+def check_batch(batch: np.ndarray, info: EngineInfo) -> None:
+    """Refuse a batch that is not for this model.
+
+    Raises:
+        OptionError: Its dtype, or its shape apart from N, is another than the model's.
+    """
+    wanted = info.input.shape[1:]
+    if batch.dtype != info.input_dtype or batch.ndim != BATCH_AXES or batch.shape[1:] != wanted or not len(batch):
+        raise OptionError(
+            f"the batch is {batch.dtype} {list(batch.shape)}, but the model takes {info.input_dtype} "
+            f"[N, {', '.join(map(str, wanted))}]: preprocess with the spec of the model's own release"
+        )
+
+
+def check_contract(info: EngineInfo) -> None:
+    """Refuse a model whose input or output is not that of a CenterNet of ours.
+
+    Raises:
+        ModelError: The input is no [N, 3, H, W], or the output no [N, classes + 4, h, w] of the same N.
+    """
+    given, made = info.input.shape, info.output.shape
+    if len(given) != BATCH_AXES or given[1] != 3 or len(made) != BATCH_AXES or made[0] != given[0] or made[1] <= 4:
+        raise ModelError(
+            f"the model's input is {list(given)} and its output {list(made)}; expected [N, 3, H, W] and "
+            "[N, classes + 4, H / 4, W / 4]: it is no CenterNet with one head tensor"
+        )
+
+
+def run_in_slices(batch: np.ndarray, size: int, run: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Run a batch of any length through a model that takes a fixed number of images.
+
+    The last slice is filled up by repeating its last image, which the model handles like any other;
+    the results for the repetitions are dropped.
+
+    Args:
+        batch: [N, ...], any N from 1.
+        size: How many images the model takes at once.
+        run: Turns exactly ``size`` images into their results [size, ...].
+
+    Returns:
+        The results of the N images, in order.
+    """
+    results = []
+    for start in range(0, len(batch), size):
+        part = batch[start : start + size]
+        missing = size - len(part)
+        full = part if missing == 0 else np.concatenate([part, np.repeat(part[-1:], missing, axis=0)])
+        results.append(run(np.ascontiguousarray(full))[: len(part)])
+    return results[0] if len(results) == 1 else np.concatenate(results)

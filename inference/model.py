@@ -1,0 +1,135 @@
+"""Finding the model in a release: which of its files to run, and everything needed to run it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import List, NamedTuple, Optional, Tuple
+
+from artifacts.digest import digest_file
+from artifacts.errors import ArtifactError
+from artifacts.release import CHIPS, PRECISIONS, ReleaseRecord, Variant, VariantRecord
+from inference.errors import ModelError, OptionError
+from inference.preprocess import OUTPUT_STRIDE
+
+RELEASE_FILE = "release.json"
+
+_PREFERRED_PRECISIONS = ("int8", "fp16", "fp32")
+
+# The BM1688's simulator is 10 to 20 times faster than the other two.
+_PREFERRED_CHIPS = ("BM1688", "BM1684X", "BM1684")
+
+
+class ReleasedModel(NamedTuple):
+    """One bmodel of a release, found and verified.
+
+    Attributes:
+        release: The release that it belongs to: class names, preprocess spec and the rest.
+        chosen: The entry of this bmodel.
+        path: The file.
+    """
+
+    release: ReleaseRecord
+    chosen: VariantRecord
+    path: Path
+
+    @property
+    def variant(self) -> Variant:
+        """Chip, precision, batch and cores."""
+        return self.chosen.variant
+
+
+def find_model(model: Path, *, chip: Optional[str] = None, precision: Optional[str] = None) -> ReleasedModel:
+    """Choose a bmodel and verify its bytes against the release record.
+
+    Of a folder, this is the file with the smallest batch; among those one core before two, int8
+    before fp16 before fp32, and the chip with the quickest simulator (BM1688, BM1684X, BM1684).
+
+    Args:
+        model: A release's folder, holding ``release.json``; or a ``.bmodel`` file anywhere below one.
+        chip: Only a model for this chip, such as ``BM1684X``.
+        precision: Only ``fp32``, ``fp16`` or ``int8``.
+
+    Returns:
+        The model.
+
+    Raises:
+        OptionError: There is no such chip or precision at all.
+        ModelError: There is no release, it is damaged or of a newer generation, has no such model, or the file's
+            bytes are not the published ones.
+    """
+    _check_wish("chip", chip, CHIPS)
+    _check_wish("precision", precision, PRECISIONS)
+    folder = _release_folder(model)
+    release = _read_release(folder / RELEASE_FILE)
+    fitting = [
+        item
+        for item in release.variants
+        if chip in (None, item.variant.chip) and precision in (None, item.variant.precision)
+    ]
+    if not model.is_dir():
+        inside = model.absolute().relative_to(folder).as_posix()
+        fitting = [item for item in fitting if item.variant.path == inside]
+    if not fitting:
+        listed = ", ".join(item.variant.path for item in release.variants)
+        wish = " ".join(filter(None, (chip, precision))) or model.name
+        raise ModelError(f"release {release.name} {release.version} has no {wish}; it has {listed}", model)
+    chosen = min(fitting, key=_preference)
+    return ReleasedModel(release, chosen, _verified(folder / chosen.variant.path, chosen))
+
+
+def _check_wish(name: str, value: Optional[str], known: Tuple[str, ...]) -> None:
+    if value is not None and value not in known:
+        raise OptionError(f"there is no {name} {value!r}: choose one of {', '.join(known)}")
+
+
+def _release_folder(model: Path) -> Path:
+    """The folder of the release that a folder is, or that a file lies in."""
+    if model.is_dir():
+        if not (model / RELEASE_FILE).is_file():
+            raise ModelError(f"{model} is no release: it holds no {RELEASE_FILE}. Give a release's own folder", model)
+        return model.absolute()
+    if not model.is_file():
+        raise ModelError(f"there is no file or folder {model}. Give a release's folder or a .bmodel in one", model)
+    for folder in model.absolute().parents:
+        if (folder / RELEASE_FILE).is_file():
+            return folder
+    raise ModelError(
+        f"no folder above {model} holds a {RELEASE_FILE}: class names and preprocessing are unknown. "
+        "Keep a bmodel inside its release",
+        model,
+    )
+
+
+def _read_release(path: Path) -> ReleaseRecord:
+    try:
+        release = ReleaseRecord.from_json(path.read_bytes())
+    except (OSError, ArtifactError) as error:
+        raise ModelError(f"{path} cannot be used: {error}", path) from error
+    if release.stride != OUTPUT_STRIDE:
+        raise ModelError(f"{path} is for an output stride of {release.stride}; this program decodes 4", path)
+    return release
+
+
+def _preference(item: VariantRecord) -> Tuple[int, int, int, int]:
+    variant = item.variant
+    return (
+        variant.batch,
+        variant.cores,
+        _PREFERRED_PRECISIONS.index(variant.precision),
+        _PREFERRED_CHIPS.index(variant.chip),
+    )
+
+
+def _verified(path: Path, chosen: VariantRecord) -> Path:
+    """Hash the file: neither the vendor's tools nor its runtime notice changed weights."""
+    problems: List[str] = []
+    try:
+        if path.stat().st_size != chosen.blob.size:
+            problems.append(f"it has {path.stat().st_size} bytes instead of {chosen.blob.size}")
+        elif digest_file(path) != chosen.blob.digest:
+            problems.append(f"its digest is not {chosen.blob.digest}")
+    except OSError as error:
+        problems.append(str(error))
+    if problems:
+        raise ModelError(f"{path} is not the file that was published: {problems[0]}. Fetch the release again", path)
+    return path

@@ -1,0 +1,68 @@
+"""Detections as COCO results JSON (https://cocodataset.org/#format-results)."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+from typing import Dict, List, Sequence, Tuple, Union
+
+from inference.decode import Detections
+
+Entry = Dict[str, Union[int, float, str, List[float]]]
+
+# The official ids of COCO's 80 classes run from 1 to 90 and leave these out.
+_COCO_GAPS = frozenset({12, 26, 29, 30, 45, 66, 68, 69, 71, 83})
+_COCO_CLASSES = 80
+
+
+def coco_results(found: Sequence[Tuple[str, Detections]], class_names: Sequence[str]) -> List[Entry]:
+    """Put the detections of several images into COCO's results format.
+
+    Args:
+        found: File name and detections of each image.
+        class_names: The name of each class id of the model.
+
+    Returns:
+        One entry for each detection: ``image_id``, ``category_id``, ``bbox`` as [left, top, width, height] in pixels,
+        ``score``, and ``file_name`` on top of the format.
+    """
+    categories = category_ids(class_names)
+    numbers = image_ids([name for name, _ in found])
+    entries: List[Entry] = []
+    for number, (name, detections) in zip(numbers, found):
+        for box, score, class_id in zip(detections.boxes_xyxy, detections.scores, detections.class_ids):
+            left, top, right, bottom = (float(value) for value in box)
+            entries.append(
+                {
+                    "image_id": number,
+                    "category_id": categories[class_id],
+                    "bbox": [round(value, 3) for value in (left, top, right - left, bottom - top)],
+                    "score": round(float(score), 6),
+                    "file_name": name,
+                }
+            )
+    return entries
+
+
+def category_ids(class_names: Sequence[str]) -> List[int]:
+    """The category id of each class: COCO's official ones for its own 80 classes, else 1, 2, 3, ...
+
+    Args:
+        class_names: The name of each class id of the model.
+    """
+    if len(class_names) == _COCO_CLASSES and (class_names[0], class_names[-1]) == ("person", "toothbrush"):
+        return [number for number in range(1, 91) if number not in _COCO_GAPS]
+    return list(range(1, len(class_names) + 1))
+
+
+def image_ids(names: Sequence[str]) -> List[int]:
+    """The id of each image: the number that its name is, as in COCO, where that holds for all; else 1, 2, 3, ...
+
+    Args:
+        names: File names.
+    """
+    stems = [PurePath(name).stem for name in names]
+    if all(stem.isascii() and stem.isdigit() for stem in stems):
+        numbers = [int(stem) for stem in stems]
+        if len(set(numbers)) == len(numbers):
+            return numbers
+    return list(range(1, len(names) + 1))

@@ -1,0 +1,125 @@
+"""Compiled models for the tests that run the vendor's simulator, and a stand-in compiler environment for the others."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from inference.engines.locate import simulator_python
+from inference.errors import EngineNotFound
+
+FAKES = Path(__file__).parent / "fake_toolchain"
+
+INPUT = 64
+"""Side of the compiled models' input; they have 3 classes and an output of 16 x 16."""
+
+
+@pytest.fixture(scope="session")
+def fake_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An interpreter whose tpu_mlir and pymlir are those of fake_toolchain/."""
+    script = tmp_path_factory.mktemp("fake") / "python"
+    # The first argument is -I, which would hide PYTHONPATH.
+    script.write_text(f'#!/bin/sh\nshift\nPYTHONPATH="{FAKES}" exec "{sys.executable}" "$@"\n')
+    script.chmod(0o755)
+    return script
+
+
+@pytest.fixture
+def mlir(tmp_path: Path) -> Path:
+    """A model for the stand-in: float32 [1, 3, 4, 4] in, the same doubled out."""
+    return write_mlir(tmp_path / "model.mlir")
+
+
+def write_mlir(path: Path, tensor: str = "1x3x4x4xf32") -> Path:
+    path.write_text(f"module {{\n  func.func @main(%arg0: tensor<{tensor}> loc(unknown)) -> tensor<{tensor}> {{\n")
+    return path
+
+
+class CompiledModels(NamedTuple):
+    """A tiny network as the real compiler compiles it, in float32.
+
+    Attributes:
+        python: The compiler environment's Python.
+        torchscript: The network, float32 [N, 3, 64, 64] to [N, 7, 16, 16].
+        mlir: Batch 1, BM1688, for the interpreter.
+        bmodel: Batch 1, BM1688.
+        other_chip: Batch 1, BM1684X.
+        fused_mlir: Batch 4, BM1688, taking raw pixels, for the interpreter.
+        fused_bmodel: Batch 4, BM1688, taking raw pixels.
+    """
+
+    python: Path
+    torchscript: Path
+    mlir: Path
+    bmodel: Path
+    other_chip: Path
+    fused_mlir: Path
+    fused_bmodel: Path
+
+
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> CompiledModels:
+    """Compile the tiny network, once a session; skips where there is no compiler."""
+    try:
+        python = simulator_python()
+    except EngineNotFound as error:
+        pytest.skip(str(error))
+    torch = pytest.importorskip("torch", reason="the tiny network is traced with torch")
+    root = tmp_path_factory.mktemp("compiled")
+    torch.manual_seed(0)
+    layers = [torch.nn.Conv2d(3, 8, 3, 2, 1), torch.nn.ReLU(), torch.nn.Conv2d(8, 7, 3, 2, 1)]
+    network = torch.nn.Sequential(*layers).eval()
+    torchscript = root / "net.pt"
+    torch.jit.trace(network, torch.zeros(1, 3, INPUT, INPUT)).save(str(torchscript))
+    for batch in (1, 4):
+        _transform(python, torchscript, root / f"top{batch}", batch)
+    one = _deploy(python, root / "top1", root / "one", "bm1688")
+    other = _deploy(python, root / "top1", root / "other", "bm1684x")
+    planar = ["--fuse_preprocess", "--customization_format", "BGR_PLANAR"]
+    four = _deploy(python, root / "top4", root / "four", "bm1688", *planar)
+    return CompiledModels(
+        python=python,
+        torchscript=torchscript,
+        mlir=one / "net_bm1688_f32_tpu.mlir",
+        bmodel=one / "net.bmodel",
+        other_chip=other / "net.bmodel",
+        fused_mlir=four / "net_bm1688_f32_tpu.mlir",
+        fused_bmodel=four / "net.bmodel",
+    )
+
+
+def _transform(python: Path, torchscript: Path, folder: Path, batch: int) -> None:
+    # CenterNet's mean and std in the compiler's terms: 255 * mean, 1 / (255 * std).
+    preprocessing = ["--mean", "104.04,113.985,119.85", "--scale", "0.013569442,0.014312294,0.014106362"]
+    shape = f"[[{batch},3,{INPUT},{INPUT}]]"
+    model = ["--model_name", "net", "--model_def", str(torchscript), "--input_shapes", shape, "--mlir", "net.mlir"]
+    _tool(python, folder, "model_transform", *model, *preprocessing, "--pixel_format", "bgr")
+
+
+def _deploy(python: Path, top: Path, folder: Path, chip: str, *options: str) -> Path:
+    folder.mkdir()
+    for path in [*top.glob("*.mlir"), *top.glob("*.npz")]:
+        (folder / path.name).symlink_to(path)
+    # --debug keeps the weights that the interpreter needs.
+    common = ["--mlir", "net.mlir", "--chip", chip, "--quantize", "F32", "--debug", "--model", "net.bmodel"]
+    _tool(python, folder, "model_deploy", *common, *options)
+    return folder
+
+
+def _tool(python: Path, folder: Path, name: str, *arguments: str) -> None:
+    folder.mkdir(exist_ok=True)
+    done = subprocess.run(
+        [str(python.parent / name), *arguments],
+        cwd=str(folder),
+        env={**os.environ, "OMP_NUM_THREADS": "2"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3000:].decode(errors="replace")

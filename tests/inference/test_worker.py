@@ -1,0 +1,317 @@
+"""The worker and its client, with a stand-in for the vendor's interpreter inside a real process."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from pathlib import Path
+from typing import Iterator, List
+
+import numpy as np
+import pytest
+
+from inference.engines import worker as worker_module
+from inference.engines.worker import WorkerProcess
+from inference.errors import EngineError, ModelError, OptionError
+from tests.inference.conftest import write_mlir
+from tests.inference.fake_toolchain.pymlir import CHATTER, CRASH, FAIL, FLOOD, HANG
+
+ROOT = Path(__file__).parents[2]
+
+
+def batch_of(first: float, shape: tuple = (1, 3, 4, 4)) -> np.ndarray:  # type: ignore[type-arg]
+    batch = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+    batch.flat[0] = first
+    return batch
+
+
+@pytest.fixture(scope="module")
+def worker(fake_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerProcess]:
+    folder = tmp_path_factory.mktemp("worker")
+    with WorkerProcess(fake_python, write_mlir(folder / "model.mlir"), log=folder / "log", timeout_s=20) as process:
+        yield process
+
+
+@pytest.fixture
+def doomed(fake_python: Path, mlir: Path, tmp_path: Path) -> Iterator[WorkerProcess]:
+    with WorkerProcess(fake_python, mlir, log=tmp_path / "log", timeout_s=20) as process:
+        yield process
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def wait_until_gone(pid: int) -> None:
+    deadline = time.monotonic() + 10
+    while is_alive(pid):
+        assert time.monotonic() < deadline, f"process {pid} is still there"
+        time.sleep(0.02)
+
+
+def test_a_batch_goes_through_the_model_again_and_again(worker: WorkerProcess) -> None:
+    assert worker.input == ("data", (1, 3, 4, 4), "float32")
+    assert worker.output_names == ("heads",)
+    for value in range(5):
+        outputs = worker.run(batch_of(value))
+        assert list(outputs) == ["heads"] and outputs["heads"].dtype == np.float32
+        np.testing.assert_array_equal(outputs["heads"], batch_of(value) * 2)
+
+
+def test_a_batch_larger_than_the_pipes_arrives_whole(fake_python: Path, tmp_path: Path) -> None:
+    path = write_mlir(tmp_path / "large.mlir", "4x3x300x300xf32")
+    with WorkerProcess(fake_python, path, log=tmp_path / "log") as process:
+        batch = batch_of(0, (4, 3, 300, 300))
+        np.testing.assert_array_equal(process.run(batch)["heads"], batch * 2)
+
+
+def test_a_model_of_raw_pixels_takes_uint8(fake_python: Path, tmp_path: Path) -> None:
+    path = write_mlir(tmp_path / "fused.mlir", "1x3x4x4xui8")
+    with WorkerProcess(fake_python, path, log=tmp_path / "log") as process:
+        assert process.input.dtype == "uint8"
+        pixels = np.full((1, 3, 4, 4), 250, np.uint8)
+        np.testing.assert_array_equal(process.run(pixels)["heads"], np.full((1, 3, 4, 4), 500, np.float32))
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [
+        np.zeros((1, 4, 4, 3), np.float32),
+        np.zeros((2, 3, 4, 4), np.float32),
+        np.zeros((48,), np.float32),
+        np.zeros((1, 3, 4, 4), np.float64),
+        np.zeros((1, 3, 4, 4), np.uint8),
+    ],
+    ids=["packed", "two images", "flat", "float64", "uint8"],
+)
+def test_a_batch_of_another_shape_or_dtype_is_refused_and_the_worker_goes_on(
+    worker: WorkerProcess, batch: np.ndarray
+) -> None:
+    with pytest.raises(OptionError, match=r"takes float32 \[1, 3, 4, 4\]"):
+        worker.run(batch)
+    assert worker.run(batch_of(1))["heads"].shape == (1, 3, 4, 4)
+
+
+def test_an_exception_in_the_model_is_reported_and_the_worker_goes_on(worker: WorkerProcess) -> None:
+    with pytest.raises(EngineError, match="RuntimeError: not enough memory"):
+        worker.run(batch_of(FAIL))
+    assert worker.run(batch_of(1))["heads"].shape == (1, 3, 4, 4)
+
+
+def test_what_the_model_prints_goes_to_the_log_and_not_between_the_answers(worker: WorkerProcess) -> None:
+    np.testing.assert_array_equal(worker.run(batch_of(CHATTER))["heads"], batch_of(CHATTER) * 2)
+    assert "printed by C++" in worker.log.read_text()
+
+
+def test_a_flood_of_output_blocks_nobody(worker: WorkerProcess) -> None:
+    worker.run(batch_of(FLOOD))
+    assert worker.log.stat().st_size >= 1_000_000
+
+
+def test_an_abort_is_an_error_with_the_signal_the_last_words_and_the_log(doomed: WorkerProcess) -> None:
+    with pytest.raises(EngineError) as caught:
+        doomed.run(batch_of(CRASH))
+    assert "SIGABRT" in str(caught.value) and "UNREACHABLE executed at Module.cpp:1" in str(caught.value)
+    assert caught.value.log == doomed.log and str(doomed.log) in str(caught.value)
+    with pytest.raises(EngineError, match="start another"):
+        doomed.run(batch_of(1))
+
+
+def test_a_run_that_takes_too_long_ends_the_worker(doomed: WorkerProcess) -> None:
+    pid = doomed.pid
+    with pytest.raises(EngineError, match=r"within 0\.3 s"):
+        doomed.run(batch_of(HANG), timeout_s=0.3)
+    assert not is_alive(pid)
+    with pytest.raises(EngineError, match="start another"):
+        doomed.run(batch_of(1))
+
+
+def test_a_worker_that_ignores_termination_is_killed(
+    fake_python: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "_GRACE_S", 0.1)
+    path = write_mlir(tmp_path / "stubborn.mlir", "1x3x4x4xf32")
+    path.write_text(path.read_text() + "// ignores SIGTERM\n")
+    with WorkerProcess(fake_python, path, log=tmp_path / "log") as process:
+        with pytest.raises(EngineError, match="within"):
+            process.run(batch_of(HANG), timeout_s=0.3)
+        assert not is_alive(process.pid)
+
+
+def test_closing_ends_the_process_and_can_be_done_twice(fake_python: Path, mlir: Path, tmp_path: Path) -> None:
+    process = WorkerProcess(fake_python, mlir, log=tmp_path / "log")
+    process.close()
+    process.close()
+    assert not is_alive(process.pid)
+
+
+def test_closing_from_another_thread_ends_a_call_that_is_under_way(doomed: WorkerProcess) -> None:
+    closer = threading.Timer(0.3, doomed.close)
+    closer.start()
+    with pytest.raises(EngineError, match="was killed by SIGTERM"):
+        doomed.run(batch_of(HANG))
+    closer.join()
+    assert not is_alive(doomed.pid)
+
+
+PARENT = """
+    import sys, threading
+    from pathlib import Path
+    import numpy as np
+    from inference.engines.worker import WorkerProcess
+    process = WorkerProcess(Path(sys.argv[1]), Path(sys.argv[2]), log=Path(sys.argv[3]))
+    print(process.pid, flush=True)
+    batch = np.zeros((1, 3, 4, 4), np.float32)
+    batch.flat[0] = float(sys.argv[4])
+    process.run(batch)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("first", [HANG, 1.0], ids=["inside C code that holds the interpreter lock", "idle"])
+def test_a_worker_dies_with_a_parent_that_is_killed(
+    fake_python: Path, mlir: Path, tmp_path: Path, first: float
+) -> None:
+    arguments = [str(fake_python), str(mlir), str(tmp_path / "log"), str(first)]
+    parent = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(PARENT), *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=str(ROOT),
+    )
+    assert parent.stdout is not None and parent.stdin is not None
+    pid = int(parent.stdout.readline())
+    time.sleep(0.3)
+    assert is_alive(pid)
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    wait_until_gone(pid)
+    parent.stdout.close()
+    parent.stdin.close()
+
+
+def test_a_worker_outlives_the_thread_that_started_it(fake_python: Path, mlir: Path, tmp_path: Path) -> None:
+    started: List[WorkerProcess] = []
+    thread = threading.Thread(target=lambda: started.append(WorkerProcess(fake_python, mlir, log=tmp_path / "log")))
+    thread.start()
+    thread.join()
+    time.sleep(0.2)
+    with started[0] as process:
+        assert process.run(batch_of(3))["heads"].flat[0] == 6
+
+
+def test_calls_from_several_threads_get_their_own_answers(worker: WorkerProcess) -> None:
+    wrong: List[float] = []
+
+    def ask(value: float) -> None:
+        for _ in range(20):
+            if worker.run(batch_of(value))["heads"].flat[0] != 2 * value:
+                wrong.append(value)
+
+    threads = [threading.Thread(target=ask, args=(float(value),)) for value in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_a_model_that_loads_too_slowly_is_given_up(fake_python: Path, mlir: Path, tmp_path: Path) -> None:
+    mlir.write_text(mlir.read_text() + "// hangs at load\n")
+    with pytest.raises(EngineError, match=r"has not loaded its model within 0\.5 s"):
+        WorkerProcess(fake_python, mlir, log=tmp_path / "log", start_timeout_s=0.5)
+
+
+def test_a_model_that_cannot_be_loaded_is_named(fake_python: Path, mlir: Path, tmp_path: Path) -> None:
+    mlir.write_text(mlir.read_text() + "// fails at load\n")
+    with pytest.raises(ModelError, match=r"model\.mlir cannot be loaded: RuntimeError: unknown operation"):
+        WorkerProcess(fake_python, mlir, log=tmp_path / "log")
+
+
+@pytest.mark.parametrize(
+    "tensors, words",
+    [
+        ("1x3x4x4xbf16", "element type bf16"),
+        ("*xf32", "no main function"),
+        ("1x3x4x4xf32> loc(1), %arg1: tensor<2xf32", "2 inputs"),
+    ],
+)
+def test_an_input_that_is_not_supported_is_an_error(
+    fake_python: Path, tmp_path: Path, tensors: str, words: str
+) -> None:
+    path = write_mlir(tmp_path / "odd.mlir", tensors)
+    with pytest.raises(ModelError, match=words):
+        WorkerProcess(fake_python, path, log=tmp_path / "log")
+
+
+def test_a_python_that_is_not_there_is_an_error(mlir: Path, tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match="cannot be started"):
+        WorkerProcess(tmp_path / "nowhere" / "python", mlir, log=tmp_path / "log")
+
+
+def test_a_python_without_the_compiler_is_an_error_that_says_so(mlir: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="No module named 'tpu_mlir'"):
+        WorkerProcess(Path(sys.executable), mlir, log=tmp_path / "log")
+
+
+def test_a_program_that_speaks_something_else_is_an_error(mlir: Path, tmp_path: Path) -> None:
+    impostor = tmp_path / "impostor"
+    impostor.write_text("#!/bin/sh\necho hello, this is no worker\nexec sleep 60\n")
+    impostor.chmod(0o755)
+    with pytest.raises(EngineError, match="sent what is no answer"):
+        WorkerProcess(impostor, mlir, log=tmp_path / "log")
+
+
+def test_a_program_that_ends_at_once_is_an_error_with_its_status(mlir: Path, tmp_path: Path) -> None:
+    impostor = tmp_path / "impostor"
+    impostor.write_text("#!/bin/sh\necho no licence >&2\nexit 7\n")
+    impostor.chmod(0o755)
+    with pytest.raises(EngineError, match=r"exit status 7 before it had loaded its model(.|\n)*no licence"):
+        WorkerProcess(impostor, mlir, log=tmp_path / "log")
+
+
+def test_a_missing_model_is_named(fake_python: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="there is no model file"):
+        WorkerProcess(fake_python, tmp_path / "none.bmodel", log=tmp_path / "log")
+
+
+def test_missing_weights_are_named_before_the_interpreter_aborts_on_them(
+    fake_python: Path, mlir: Path, tmp_path: Path
+) -> None:
+    mlir.write_text('module attributes {module.weight_file = "net_weights.npz"} {\n' + mlir.read_text())
+    with pytest.raises(ModelError, match=r"needs its weights net_weights\.npz"):
+        WorkerProcess(fake_python, mlir, log=tmp_path / "log")
+    (tmp_path / "net_weights.npz").touch()
+    WorkerProcess(fake_python, mlir, log=tmp_path / "log").close()
+
+
+def test_a_bmodel_that_was_cut_short_is_refused(fake_python: Path, tmp_path: Path) -> None:
+    (tmp_path / "cut.bmodel").write_bytes(b"\xee\xaa\x55\xff" + bytes(60))
+    with pytest.raises(ModelError, match=r"cut\.bmodel is not a sound bmodel"):
+        WorkerProcess(fake_python, tmp_path / "cut.bmodel", log=tmp_path / "log")
+
+
+def test_the_workers_threads_are_pinned_whatever_the_environment_says(
+    fake_python: Path, mlir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    with WorkerProcess(fake_python, mlir, log=tmp_path / "log", environment={"EXTRA": "yes"}) as process:
+        variables = Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
+    assert b"OMP_NUM_THREADS=2" in variables and b"EXTRA=yes" in variables
+
+
+def test_no_descriptor_is_left_open(fake_python: Path, mlir: Path, tmp_path: Path) -> None:
+    before = sorted(Path("/proc/self/fd").iterdir())
+    closed = [WorkerProcess(fake_python, mlir, log=tmp_path / "log") for _ in range(2)]
+    for process in closed:
+        process.close()
+    with pytest.raises(EngineError):
+        WorkerProcess(tmp_path / "none", mlir, log=tmp_path / "log")
+    assert sorted(Path("/proc/self/fd").iterdir()) == before
