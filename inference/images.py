@@ -85,7 +85,7 @@ def read_file(path: Path) -> bytes:
                 path,
             )
         return path.read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+    except OSError as error:
         raise ImageError(f"cannot read the image {path}: {error}. Check the name and who may read it.", path) from error
 
 
