@@ -1,0 +1,125 @@
+"""The rule that decides whether a variant may be published. Pure but for the step around it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from settings.gate import GateSettings
+from settings.matrix import SimulatorSettings
+from settings.sections import QuantizeSettings
+from tasks.records import Compiled, Judgement, Measured, Simulated, Verdict
+from tasks.step import step
+from tasks.workspace import Workspace
+
+# 0.5 - 0.495 is a little more than 0.005 in binary.
+_ROUNDING = 1e-9
+
+
+@step(version=1, slot="gate")
+def gate(
+    compiled: Sequence[Compiled],
+    measured: Sequence[Measured],
+    simulated: Sequence[Simulated],
+    reference: Measured,
+    thresholds: GateSettings,
+    simulator: SimulatorSettings,
+    quantize: QuantizeSettings,
+    workspace: Workspace,
+) -> Judgement:
+    """Judge every variant.
+
+    Args:
+        compiled: The bmodels.
+        measured: One rung for each chip and precision.
+        simulated: One result for each bmodel.
+        reference: The TorchScript's accuracy.
+        thresholds: What a variant must keep.
+        simulator: How far simulator and interpreter may be apart.
+        quantize: Whether int8 has a float tail.
+        workspace: Where bytes are kept.
+
+    Returns:
+        One verdict a variant, in the order of the bmodels.
+    """
+    rungs = {(rung.variant.chip, rung.variant.precision): rung for rung in measured if rung.variant}
+    runs = {run.variant: run for run in simulated}
+    return Judgement(
+        verdicts=tuple(
+            judge(
+                one,
+                rungs[one.variant.chip, one.variant.precision],
+                runs[one.variant],
+                reference,
+                thresholds,
+                simulator,
+                quantize,
+            )
+            for one in compiled
+        )
+    )
+
+
+def judge(
+    compiled: Compiled,
+    measured: Measured,
+    simulated: Simulated,
+    reference: Measured,
+    thresholds: GateSettings,
+    simulator: SimulatorSettings,
+    quantize: QuantizeSettings,
+) -> Verdict:
+    """Judge one variant: head by head, never on the whole output, where the large head hides the small ones.
+
+    Args:
+        compiled: The bmodel.
+        measured: Its chip and precision in the interpreter.
+        simulated: The bmodel in the simulator.
+        reference: The TorchScript.
+        thresholds: What it must keep.
+        simulator: How far simulator and interpreter may be apart.
+        quantize: Whether int8 has a float tail.
+
+    Returns:
+        The verdict, with every reason.
+    """
+    precision = compiled.variant.precision
+    reasons: list[str] = []
+    unjudged: list[str] = []
+    floors: Mapping[str, float] = getattr(thresholds.min_cosine, precision).model_dump()
+    for head, floor in floors.items():
+        distance = measured.distances.get(head)
+        if distance is None:
+            reasons.append(f"the distance of {head} was not measured")
+        elif not distance.cosine >= floor:
+            reasons.append(f"cosine of {head} is {distance.cosine:.5f}, below {floor:g}")
+    limit = thresholds.max_ap_drop if precision == "int8" else thresholds.max_ap_drop_fp16
+    if reference.ap is None:
+        unjudged.append("AP: the weights are a stand-in, or the evaluation set has no boxes")
+    elif measured.ap is None:
+        reasons.append("AP was not measured")
+    elif not reference.ap - measured.ap <= limit + _ROUNDING:
+        drop = reference.ap - measured.ap
+        reasons.append(f"AP falls by {drop:.4f} to {measured.ap:.4f}, more than the {limit:g} allowed")
+    allowed = tolerance(precision, simulator, quantize)
+    if simulated.max_abs is None:
+        unjudged.append("simulator: left out by the settings")
+    elif not (simulated.identical or simulated.max_abs <= allowed):
+        reasons.append(
+            f"simulator and interpreter differ by {simulated.max_abs:.3g}, more than the {allowed:g} allowed"
+        )
+    return Verdict(variant=compiled.variant, passed=not reasons, reasons=tuple(reasons), unjudged=tuple(unjudged))
+
+
+def tolerance(precision: str, simulator: SimulatorSettings, quantize: QuantizeSettings) -> float:
+    """Tell how far simulator and interpreter may be apart.
+
+    Whole int8 must be equal bit by bit. Where float16 arithmetic takes part, the two round in different places.
+
+    Returns:
+        The largest allowed absolute difference of a head tensor's value.
+    """
+    if precision == "fp32":
+        return simulator.max_abs_fp32
+    if precision == "int8" and not quantize.float_tail:
+        return 0.0
+    return simulator.max_abs

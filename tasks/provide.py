@@ -1,0 +1,30 @@
+"""The compiler as a task of the flow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from settings.sections import ToolchainSettings
+from tasks.toolchain.model import Toolchain
+from tasks.toolchain.provision import provision
+from tasks.workspace import Workspace
+
+
+@task(task_run_name="provide tpu-mlir {driving.version}", cache_policy=NO_CACHE)
+def provide_toolchain(driving: ToolchainSettings, workspace: Workspace) -> Toolchain:
+    """Find the compiler's environment on this machine, or make it. Starts no process where it stands ready.
+
+    Args:
+        driving: Which release, and the Python to use.
+        workspace: Where environments are kept.
+
+    Returns:
+        The toolchain. Never cached: it is a fact about this machine.
+
+    Raises:
+        ProvisionFailed: It cannot be made.
+    """
+    return provision(driving.version, root=Path(workspace.cache), python=driving.python)

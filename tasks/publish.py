@@ -1,0 +1,257 @@
+"""From judged variants to an immutable release in the registry, and to a folder beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from pydantic import BaseModel, ConfigDict
+
+from artifacts import layout
+from artifacts.digest import canonical_json, digest_bytes, hex_of
+from artifacts.release import (
+    Accuracy,
+    Calibration,
+    GateOutcome,
+    HeadDistance,
+    PreprocessSpec,
+    Protocol,
+    Provenance,
+    ReleaseRecord,
+    SimulatorEvidence,
+    Toolchain,
+    VariantRecord,
+)
+from artifacts.store import Blob
+from settings.model import Settings
+from tasks.coco import parse_dataset
+from tasks.gate import tolerance
+from tasks.records import (
+    CalibrationSet,
+    CalibrationTable,
+    Checkpoint,
+    Compiled,
+    ImageSet,
+    Measured,
+    Simulated,
+    Verdict,
+)
+from tasks.toolchain.model import Toolchain as Compiler
+from tasks.workspace import Workspace
+
+METRIC = "COCO bbox AP@[.50:.95]"
+MANIFEST_TITLE = "calibration.json"
+CONTACT_SHEET_TITLE = "calibration.jpg"
+REPORT_TITLE = "report.md"
+
+
+class Results(BaseModel):
+    """Everything that a build found out, in the order of the bmodels where there is one a bmodel.
+
+    Attributes:
+        checkpoint: The weights.
+        calibration: The curated set, None without int8 variants.
+        table: The ranges, None without int8 variants.
+        evaluation: The evaluation set.
+        compiled: The bmodels.
+        network: The eager network's accuracy.
+        reference: The TorchScript's.
+        measured: One rung for each chip and precision.
+        simulated: One result a bmodel.
+        verdicts: One a bmodel.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    checkpoint: Checkpoint
+    calibration: CalibrationSet | None
+    table: CalibrationTable | None
+    evaluation: ImageSet
+    compiled: tuple[Compiled, ...]
+    network: Measured
+    reference: Measured
+    measured: tuple[Measured, ...]
+    simulated: tuple[Simulated, ...]
+    verdicts: tuple[Verdict, ...]
+
+    def rung(self, compiled: Compiled) -> Measured:
+        """The rung that was measured for a bmodel's chip and precision."""
+        wanted = (compiled.variant.chip, compiled.variant.precision)
+        return next(one for one in self.measured if one.variant and (one.variant.chip, one.variant.precision) == wanted)
+
+
+class PublishedRelease(BaseModel):
+    """A release in the registry.
+
+    Attributes:
+        digest: Its name.
+        version: Its tag.
+        changed: Whether anything was written, or it was there already.
+        folder: Where the release lies as plain files.
+        repository: The registry's folder.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    digest: str
+    version: str
+    changed: bool
+    folder: str
+    repository: str
+
+
+def assemble(
+    results: Results,
+    files: Mapping[str, Blob],
+    settings: Settings,
+    spec: PreprocessSpec,
+    compiler: Compiler,
+    workspace: Workspace,
+) -> ReleaseRecord:
+    """Make the release record: no time and no path in it, so that equal builds give equal releases.
+
+    Args:
+        results: What the build found out.
+        files: The release's files.
+        settings: What it was told.
+        spec: How an image becomes the input tensor.
+        compiler: The toolchain.
+        workspace: Where bytes are kept.
+
+    Returns:
+        The record. Its version is the settings', or made from the toolchain's version and all that the release holds:
+        a version names one release for ever.
+    """
+    class_names = _class_names(results, settings, workspace)
+    record = ReleaseRecord(
+        name=settings.release.name,
+        version=settings.release.version or "unnamed",
+        class_names=class_names,
+        stride=settings.network.stride,
+        network=f"{settings.network.name} x{settings.network.width:g}",
+        preprocess=spec,
+        protocol=_protocol(results, settings),
+        variants=tuple(_variant_record(results, index, settings) for index in range(len(results.compiled))),
+        calibration=_calibration(results),
+        provenance=Provenance(
+            weights_digest=results.checkpoint.blob.digest,
+            toolchain=Toolchain(name=compiler.name, version=compiler.version, fingerprint=compiler.fingerprint),
+            commands=tuple(one.evidence.argv for one in results.compiled),
+        ),
+        demonstration=settings.demonstration,
+    )
+    if settings.release.version is not None:
+        return record
+    digests = {title: blob.digest for title, blob in files.items()}
+    content = digest_bytes(canonical_json([digest_bytes(record.to_json()), digests]))
+    return record.model_copy(update={"version": f"{compiler.version}-{hex_of(content)[:12]}"})
+
+
+def release_files(results: Results, report: Blob) -> Mapping[str, Blob]:
+    """Name the files of a release, by the title under which a device finds them."""
+    files = {one.variant.path: one.bmodel for one in results.compiled}
+    if results.calibration is not None:
+        files[MANIFEST_TITLE] = results.calibration.manifest
+        files[CONTACT_SHEET_TITLE] = results.calibration.contact_sheet
+    files[REPORT_TITLE] = report
+    return files
+
+
+@task(task_run_name="publish {record.version}", cache_policy=NO_CACHE)
+def publish(
+    record: ReleaseRecord, files: Mapping[str, Blob], settings: Settings, workspace: Workspace
+) -> PublishedRelease:
+    """Put the release into the registry's layout and lay it out as plain files. Safe to run again.
+
+    Args:
+        record: The release.
+        files: Title to bytes.
+        settings: Where it goes.
+        workspace: Where bytes are kept.
+
+    Returns:
+        Where it is, and whether that is new.
+
+    Raises:
+        TagExists: The version is taken by another release.
+        LayoutError: The registry is damaged, or the folder holds something that is no release.
+        StoreError: The disk is full, or a folder cannot be written.
+    """
+    repository = Path(settings.release.repository)
+    folder = Path(settings.release.folder)
+    paths = {title: workspace.content.verified(blob) for title, blob in files.items()}
+    done = layout.publish(repository, record, paths, tags=(record.version, "latest"))
+    layout.export(repository, done.digest, folder, replace=True)
+    return PublishedRelease(
+        digest=done.digest,
+        version=record.version,
+        changed=done.changed,
+        folder=str(folder),
+        repository=str(repository),
+    )
+
+
+def _class_names(results: Results, settings: Settings, workspace: Workspace) -> tuple[str, ...]:
+    annotations = results.evaluation.annotations
+    names: Sequence[str] = ()
+    if annotations is not None:
+        names = parse_dataset(workspace.content.verified(annotations).read_bytes()).class_names
+    missing = settings.network.num_classes - len(names)
+    return (*names, *(f"unused-{len(names) + number + 1:02d}" for number in range(missing)))
+
+
+def _protocol(results: Results, settings: Settings) -> Protocol | None:
+    if results.reference.ap is None or results.evaluation.annotations is None:
+        return None
+    protocol = settings.evaluation.protocol
+    names = [[image.name, image.blob.digest] for image in results.evaluation.images]
+    dataset = "\n".join([results.evaluation.annotations.digest, *(f"{name} {digest}" for name, digest in names)])
+    return Protocol(
+        name=protocol.name,
+        dataset_digest=digest_bytes(dataset.encode()),
+        images=results.reference.images,
+        score_floor=protocol.score_floor,
+        top_k=protocol.top_k,
+        metric=METRIC,
+    )
+
+
+def _calibration(results: Results) -> Calibration | None:
+    if results.calibration is None or results.table is None:
+        return None
+    return Calibration(
+        manifest=results.calibration.manifest,
+        count=results.table.images,
+        method=results.table.method,
+        table_digest=results.table.table.digest,
+    )
+
+
+def _variant_record(results: Results, index: int, settings: Settings) -> VariantRecord:
+    compiled, simulated, verdict = results.compiled[index], results.simulated[index], results.verdicts[index]
+    measured = results.rung(compiled)
+    allowed = tolerance(compiled.variant.precision, settings.simulator, settings.quantize)
+    return VariantRecord(
+        variant=compiled.variant,
+        blob=compiled.bmodel,
+        content_digest=compiled.content_digest,
+        inputs=compiled.inputs,
+        outputs=compiled.outputs,
+        device_memory=compiled.device_memory,
+        estimated_ms=compiled.estimated_ms,
+        accuracy=None if measured.ap is None else Accuracy(ap=measured.ap, ap50=measured.ap50 or 0.0),
+        distances=tuple(
+            HeadDistance(head=head, cosine=far.cosine, max_abs=far.max_abs) for head, far in measured.distances.items()
+        ),
+        simulator=None
+        if simulated.max_abs is None
+        else SimulatorEvidence(
+            images=simulated.images,
+            identical=bool(simulated.identical),
+            max_abs=simulated.max_abs,
+            tolerance=allowed,
+        ),
+        gate=GateOutcome(passed=verdict.passed, reasons=verdict.reasons),
+    )

@@ -1,0 +1,135 @@
+"""Calibration: from the curated set to the table of ranges."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from artifacts.release import PreprocessSpec
+from artifacts.store import Blob
+from inference.images import read_image
+from inference.preprocess import preprocess
+from settings.sections import Driving
+from tasks.errors import CalibrationRefused, CommandTimedOut
+from tasks.records import CalibrationSet, CalibrationTable, TopModel
+from tasks.step import step
+from tasks.toolchain import command
+from tasks.toolchain.drive import driven
+from tasks.toolchain.model import Toolchain
+from tasks.workspace import Workspace
+
+_TIME = re.compile(rb"^# gen[^\n]*time:[^\n]*\n", re.M)
+_USED = re.compile(rb"^# sample number: (\d+)\s*$", re.M)
+_RANGE_FIELDS = 3  # after the tensor's name: threshold, min, max
+
+
+@step(version=1, slot="calibrate", retries=1, retry_on=(CommandTimedOut,))
+def calibrate(
+    model: TopModel,
+    images: CalibrationSet,
+    spec: PreprocessSpec,
+    method: str,
+    toolchain: Toolchain,
+    driving: Driving,
+    workspace: Workspace,
+) -> CalibrationTable:
+    """Derive the ranges of all tensors from the curated set.
+
+    The samples are made by the very function that the device runs, with the release's own preprocess spec, and are
+    given to the compiler as tensors: its own image reading would shuffle, cap and normalise in ways of its own.
+
+    Args:
+        model: The network at batch 1.
+        images: The curated set.
+        spec: How an image becomes the input tensor.
+        method: The compiler's name of the calibration method.
+        toolchain: The compiler.
+        driving: Threads and time-outs.
+        workspace: Where bytes are kept.
+
+    Returns:
+        The table, without the line that holds the time.
+
+    Raises:
+        CalibrationRefused: A sample is not usable, or the table is not over as many samples as were given.
+        CommandError: The compiler failed.
+    """
+    samples = workspace.content
+    planned = command.calibrate(len(images.images), method, timeout_s=driving.timeouts.calibrate)
+    with samples.scratch("calibration-samples") as folder:
+        paths = []
+        for index, image in enumerate(images.images):
+            tensor = preprocess(read_image(samples.verified(image.blob)), spec)
+            check_sample(tensor[np.newaxis], model.input_shape, image.name)
+            paths.append(folder / f"{index:05d}.npz")
+            np.savez(paths[-1], **{model.input_name: tensor[np.newaxis]})  # type: ignore[arg-type]
+        inputs: dict[str, Blob | bytes] = {
+            command.TOP_MLIR: model.mlir,
+            model.weights_name: model.weights,
+            command.IMAGE_LIST: image_list(paths),
+        }
+        with driven(planned, toolchain, workspace, inputs, omp_threads=driving.omp_threads) as ran:
+            table = stable_table((ran.folder / command.TABLE).read_bytes(), len(paths))
+            return CalibrationTable(
+                table=samples.put_bytes(table), images=len(paths), method=method, evidence=ran.evidence
+            )
+
+
+def image_list(paths: list[Path]) -> bytes:
+    """Write the list of samples, one path a line; a blank line would stop the compiler."""
+    return "".join(f"{path}\n" for path in paths).encode()
+
+
+def check_sample(tensor: NDArray[np.float32], shape: tuple[int, ...], name: str) -> None:
+    """Refuse a sample that the calibrator would take without a word and make meaningless ranges of.
+
+    Args:
+        tensor: The sample, float32 [1, C, H, W].
+        shape: The network's input shape.
+        name: The image's name, for the message.
+
+    Raises:
+        CalibrationRefused: Wrong shape or type, NaN or infinity, or the same value everywhere.
+    """
+    if tensor.shape != shape or tensor.dtype != np.float32:
+        reason = f"its tensor is {tensor.dtype} {list(tensor.shape)}, the network takes float32 {list(shape)}"
+    elif not np.isfinite(tensor).all():
+        reason = "its tensor holds NaN or infinity"
+    elif float(np.ptp(tensor)) == 0.0:
+        reason = "its tensor has the same value everywhere"
+    else:
+        return
+    raise CalibrationRefused(f"The calibration image {name} is refused: {reason}. Remove it from the candidates.")
+
+
+def stable_table(table: bytes, images: int) -> bytes:
+    """Check a calibration table and take out the time at which it was made.
+
+    Args:
+        table: As the compiler writes it.
+        images: How many samples were given.
+
+    Returns:
+        The table; the same samples give the same bytes.
+
+    Raises:
+        CalibrationRefused: It is over another number of samples, has no rows, or a range that is not finite.
+    """
+    used = _USED.search(table)
+    if used is None or int(used[1]) != images:
+        said = used[1].decode() if used else "no number of"
+        raise CalibrationRefused(f"{images} calibration samples were given, the compiler says it used {said} samples.")
+    rows = [line.split() for line in table.splitlines() if line.strip() and not line.startswith(b"#")]
+    try:
+        ranges = np.array([[float(value) for value in row[1:]] for row in rows])
+    except ValueError:  # no number, or rows of different lengths
+        ranges = np.zeros((0, 0))
+    if ranges.shape != (len(rows), _RANGE_FIELDS) or not np.isfinite(ranges).all():
+        raise CalibrationRefused(
+            "The calibration table is empty, or has a row that is not a tensor's name and three finite numbers. Are "
+            "all weights of the network finite?"
+        )
+    return _TIME.sub(b"", table)

@@ -1,0 +1,143 @@
+"""The build's report: what was made, how near it is to the original, and what it took."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from settings.model import Settings
+from tasks.publish import METRIC, Results
+from tasks.records import Compiled, Evidence, Measured, Simulated, Verdict
+
+DEMONSTRATION = "A demonstration of the pipeline: its numbers say nothing about photographs."
+STAND_IN = "The weights are a stand-in, so that accuracy means nothing here; it is neither printed nor judged."
+
+_VARIANT_HEADING = (
+    "file",
+    "size MB",
+    "device memory MB",
+    "estimated ms",
+    "cosine heatmap / size / offset",
+    "AP",
+    "simulator",
+    "gate",
+)
+
+
+def markdown(results: Results, settings: Settings, compiler: str) -> str:
+    """Write the report that goes into the release; equal builds give equal reports, so no time is in it.
+
+    Args:
+        results: What the build found out.
+        settings: What it was told.
+        compiler: Name and version of the toolchain.
+
+    Returns:
+        Markdown.
+    """
+    lines = [f"# {settings.release.name}, profile {settings.profile}", ""]
+    if settings.demonstration:
+        lines += [f"**{DEMONSTRATION}**", ""]
+    if not settings.evaluation.meaningful:
+        lines += [f"**{STAND_IN}**", ""]
+    lines += [*_notes(results, settings, compiler), "", "## Variants", ""]
+    lines += [*table(_VARIANT_HEADING, variant_rows(results)), "", "## Loss ladder", "", *table(*ladder(results)), ""]
+    failures = failed(results.verdicts)
+    if failures:
+        lines += ["## Not passed", "", *(_failure(results, verdict) for verdict in failures), ""]
+    return "\n".join(lines)
+
+
+def variant_rows(results: Results) -> list[tuple[str, ...]]:
+    """Return one row of text a bmodel, in the order of the columns of the report."""
+    rows = zip(results.compiled, results.simulated, results.verdicts, strict=True)
+    return [_variant_row(one, results.rung(one), simulated, verdict) for one, simulated, verdict in rows]
+
+
+def ladder(results: Results) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Return heading and rows of the loss ladder: every rung with its loss against the first."""
+    heading = (
+        "rung",
+        "AP",
+        "AP50",
+        "AP lost",
+        "heatmap cosine / SNR dB",
+        "size cosine / SNR dB",
+        "offset cosine / SNR dB",
+    )
+    rows = []
+    for rung in (results.network, results.reference, *results.measured):
+        heads = [f"{far.cosine:.5f} / {far.snr_db:.1f}" for far in rung.distances.values()] or ["reference"] * 3
+        rows.append((rung.rung, _ap(rung.ap), _ap(rung.ap50), _lost(results.network, rung), *heads))
+    return heading, rows
+
+
+def failed(verdicts: Iterable[Verdict]) -> list[Verdict]:
+    """Return the verdicts that keep the release from being published."""
+    return [verdict for verdict in verdicts if not verdict.passed]
+
+
+def timings(evidence: Sequence[tuple[str, Evidence]]) -> list[str]:
+    """Write what each compiler command took when it ran, longest first; of what was cached, when it was made."""
+    ordered = sorted(evidence, key=lambda item: -item[1].seconds)
+    rows = [(name, f"{one.seconds:.1f}", one.log.digest) for name, one in ordered]
+    return ["## Compiler commands", "", *table(("step", "seconds", "log"), rows), ""]
+
+
+def table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Write a Markdown table, one line a row."""
+    lines = ["| " + " | ".join(heading) + " |", "|" + " --- |" * len(heading)]
+    return lines + ["| " + " | ".join(row) + " |" for row in rows]
+
+
+def _notes(results: Results, settings: Settings, compiler: str) -> Iterator[str]:
+    protocol = settings.evaluation.protocol
+    yield (
+        f"- Compiler: {compiler}. Estimated ms: the compiler's own estimate for one run of the whole batch, not "
+        "measured on a device."
+    )
+    yield (
+        "- Cosine: each head of the output in the compiler's interpreter against the TorchScript, over "
+        f"{results.measured[0].distance_images} images."
+    )
+    if results.reference.ap is not None:
+        yield (
+            f"- AP: {METRIC}, {results.reference.images} images, protocol `{protocol.name}` (score >= "
+            f"{protocol.score_floor:g}, best {protocol.top_k}), in the interpreter."
+        )
+    yield "- Simulator: the very bmodel against the interpreter's output."
+    if results.table is not None:
+        yield f"- Calibration: {results.table.images} images, method {results.table.method}."
+
+
+def _failure(results: Results, verdict: Verdict) -> str:
+    compiled = next(one for one in results.compiled if one.variant == verdict.variant)
+    worst = ", ".join(results.rung(compiled).worst) or "none"
+    return f"- {verdict.variant.path}: {'; '.join(verdict.reasons)}. Images that lose most: {worst}."
+
+
+def _variant_row(compiled: Compiled, measured: Measured, simulated: Simulated, verdict: Verdict) -> tuple[str, ...]:
+    return (
+        compiled.variant.path,
+        f"{compiled.bmodel.size / 1e6:.2f}",
+        f"{compiled.device_memory / 1e6:.2f}",
+        "-" if compiled.estimated_ms is None else f"{compiled.estimated_ms:.3f}",
+        " / ".join(f"{far.cosine:.4f}" for far in measured.distances.values()),
+        _ap(measured.ap),
+        _simulator(simulated),
+        "passed" if verdict.passed else "FAILED",
+    )
+
+
+def _simulator(simulated: Simulated) -> str:
+    if simulated.max_abs is None:
+        return "not run"
+    return "bit-identical" if simulated.identical else f"within {simulated.max_abs:.2g}"
+
+
+def _ap(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _lost(first: Measured, rung: Measured) -> str:
+    # + 0.0 turns a negative zero into a plain one
+    return "-" if first.ap is None or rung.ap is None else f"{round(first.ap - rung.ap, 4) + 0.0:.4f}"

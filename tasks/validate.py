@@ -1,0 +1,168 @@
+"""The rungs of the loss ladder: the network in PyTorch, as TorchScript, and each precision in the interpreter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from artifacts.release import PreprocessSpec
+from inference.engines.worker import WorkerProcess
+from settings.sections import Judging, NetworkSettings, TimeoutSettings
+from tasks.network import build_network
+from tasks.network.checkpoint import load_checkpoint
+from tasks.records import Checkpoint, ImageSet, Lowered, Measured, Traced
+from tasks.rungs import Infer, Tensor, measure, single_output
+from tasks.step import step
+from tasks.toolchain.model import Toolchain
+from tasks.workspace import Workspace
+
+
+@step(version=1, slot="evaluate pytorch")
+def evaluate_network(
+    checkpoint: Checkpoint,
+    network: NetworkSettings,
+    traced: Traced,
+    images: ImageSet,
+    spec: PreprocessSpec,
+    judging: Judging,
+    workspace: Workspace,
+) -> Measured:
+    """Measure the eager network, before anything was done to it.
+
+    Args:
+        checkpoint: The weights.
+        network: Which network they belong to.
+        traced: The TorchScript module, for the distances.
+        images: The evaluation set.
+        spec: How an image becomes the input tensor.
+        judging: How accuracy is measured, and whether it means anything.
+        workspace: Where bytes are kept.
+
+    Returns:
+        Accuracy, and the distance to the TorchScript.
+
+    Raises:
+        DataError: The evaluation set cannot be used.
+    """
+    content = workspace.content
+    module = build_network(network.name, width=network.width, num_classes=network.num_classes)
+    load_checkpoint(content.verified(checkpoint.blob), module)
+    return measure(
+        "PyTorch",
+        _inference(module),
+        images,
+        spec=spec,
+        judging=judging,
+        content=content,
+        torchscript=_torchscript(traced, workspace),
+    )
+
+
+@step(version=1, slot="evaluate torchscript")
+def evaluate_reference(
+    traced: Traced,
+    images: ImageSet,
+    spec: PreprocessSpec,
+    judging: Judging,
+    workspace: Workspace,
+) -> Measured:
+    """Measure the TorchScript module itself: what every other rung is compared with.
+
+    Args:
+        traced: The module.
+        images: The evaluation set.
+        spec: How an image becomes the input tensor.
+        judging: How accuracy is measured, and whether it means anything.
+        workspace: Where bytes are kept.
+
+    Returns:
+        Accuracy, and the tensors and detections that the other rungs need.
+
+    Raises:
+        DataError: The evaluation set cannot be used.
+    """
+    infer = _torchscript(traced, workspace)
+    content = workspace.content
+    return measure("TorchScript", infer, images, spec=spec, judging=judging, content=content)
+
+
+@step(version=1, slot="evaluate {lowered.variant.chip} {lowered.variant.precision}")
+def evaluate(
+    lowered: Lowered,
+    traced: Traced,
+    reference: Measured,
+    images: ImageSet,
+    spec: PreprocessSpec,
+    judging: Judging,
+    limits: TimeoutSettings,
+    toolchain: Toolchain,
+    workspace: Workspace,
+) -> Measured:
+    """Measure one chip and precision in the compiler's interpreter, which gives the chip's int8 results bit by bit.
+
+    Args:
+        lowered: The network in the chip's dialect, batch 1.
+        traced: The TorchScript module, for the distances.
+        reference: What was measured of it.
+        images: The evaluation set.
+        spec: How an image becomes the input tensor.
+        judging: How accuracy is measured, and whether it means anything.
+        limits: Longest time for one image.
+        toolchain: The compiler.
+        workspace: Where bytes are kept.
+
+    Returns:
+        Accuracy and distance.
+
+    Raises:
+        DataError: The evaluation set cannot be used.
+        EngineError: The interpreter failed or took too long.
+        ResultRefused: The output holds NaN or infinity.
+    """
+    rung = f"{lowered.variant.chip} {lowered.variant.precision}"
+    with _interpreter(lowered, rung, toolchain, limits.interpret, workspace) as infer:
+        return measure(
+            rung,
+            infer,
+            images,
+            spec=spec,
+            judging=judging,
+            content=workspace.content,
+            torchscript=_torchscript(traced, workspace),
+            reference=reference,
+            variant=lowered.variant,
+        )
+
+
+def _torchscript(traced: Traced, workspace: Workspace) -> Infer:
+    path = workspace.content.verified(traced.module)
+    return _inference(torch.jit.load(str(path), map_location="cpu"))  # type: ignore[no-untyped-call]
+
+
+def _inference(module: torch.nn.Module) -> Infer:
+    module.eval()
+
+    def infer(batch: Tensor) -> Tensor:
+        with torch.no_grad():
+            result: Tensor = module(torch.from_numpy(batch)).numpy()
+        return result
+
+    return infer
+
+
+@contextmanager
+def _interpreter(
+    lowered: Lowered, rung: str, toolchain: Toolchain, timeout_s: float, workspace: Workspace
+) -> Iterator[Infer]:
+    """Keep one lowered network loaded in the compiler's interpreter."""
+    content = workspace.content
+    with workspace.log_file(f"evaluate {rung}") as log, content.scratch("interpreter") as folder:
+        path = folder / "network.mlir"
+        content.link(lowered.mlir, path)
+        content.link(lowered.weights, folder / lowered.weights_name)
+        python = Path(toolchain.python)
+        with WorkerProcess(python, path, log=log, start_timeout_s=timeout_s, timeout_s=timeout_s) as worker:
+            yield lambda batch: single_output(worker.run(batch))
