@@ -40,17 +40,26 @@ def test_overlapping_rows_give_each_variant_once_and_in_order() -> None:
     ]
 
 
-def test_the_sample_matrix_has_every_variant_that_was_promised() -> None:
-    variants = load_settings("sample", environ={}).variants()
-    counts = {chip: sum(variant.chip == chip for variant in variants) for chip in ("BM1684", "BM1684X", "BM1688")}
-    assert counts == {"BM1684": 4, "BM1684X": 6, "BM1688": 12}
+@pytest.mark.parametrize(
+    ("profile", "expected"),
+    [("sample", {"BM1684": 3, "BM1684X": 4, "BM1688": 6}), ("coco", {"BM1684": 4, "BM1684X": 6, "BM1688": 12})],
+)
+def test_a_shipped_matrix_has_every_variant_that_was_promised(profile: str, expected: dict[str, int]) -> None:
+    variants = load_settings(profile, environ={}).variants()
+    assert {chip: sum(variant.chip == chip for variant in variants) for chip in expected} == expected
+
+
+def test_the_sample_has_every_kind_of_variant_that_the_full_matrix_has() -> None:
+    sample, full = (load_settings(profile, environ={}).variants() for profile in ("sample", "coco"))
+    for kind in ("chip", "precision", "batch", "cores"):
+        assert {getattr(variant, kind) for variant in sample} == {getattr(variant, kind) for variant in full}
 
 
 def test_patterns_leave_out_what_they_match_and_nothing_else() -> None:
     simulator = SimulatorSettings(skip=("BM1684X/centernet_fp16_4b", "*/centernet_fp32_*", "BM1688/*_2core"))
     left_out = {
         variant.path
-        for variant in load_settings("sample", environ={}).variants()
+        for variant in load_settings("coco", environ={}).variants()
         if simulator.skips(variant) and variant.precision != "fp32"
     }
     assert left_out == {
