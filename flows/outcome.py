@@ -65,6 +65,8 @@ def settle(futures: Sequence[PrefectFuture[Any]]) -> None:
         Exception: That of the task that failed.
     """
     for future in as_completed(list(futures)):
+        # Without this the state is asked of the server, which lags behind and may still call a failed task running.
+        future.wait()
         if future.state.is_failed() or future.state.is_crashed():
             future.result(raise_on_failure=True)
 

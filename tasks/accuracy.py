@@ -7,12 +7,12 @@ None here and never the -1 of pycocotools.
 
 from __future__ import annotations
 
-import contextlib
-import io
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from pycocotools import coco as pycoco
+from pycocotools import cocoeval as pycocoeval
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from pydantic import BaseModel, ConfigDict
@@ -22,6 +22,11 @@ from tasks.coco import Dataset
 
 _AREAS = ("all", "small", "medium", "large")
 _RANK = 2  # maxDets = [1, 10, max_detections]
+
+# pycocotools reports its progress with print. Not contextlib.redirect_stdout: it swaps the one sys.stdout of all
+# threads, and of two that measure at once the second one to end would leave a stranger there.
+for _module in (pycoco, pycocoeval):
+    vars(_module)["print"] = lambda *args, **options: None
 
 
 class Accuracy(BaseModel):
@@ -71,11 +76,10 @@ def average_precision(
     if max_detections < 1:
         raise ValueError(f"max_detections must be at least 1, not {max_detections}")
     results = to_coco_results(dataset, detections_per_image)
-    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools reports its progress with print
-        evaluation = COCOeval(_truth(dataset), _results(dataset, results), "bbox")
-        evaluation.params.maxDets = [min(1, max_detections), min(10, max_detections), max_detections]
-        evaluation.evaluate()
-        evaluation.accumulate()
+    evaluation = COCOeval(_truth(dataset), _results(dataset, results), "bbox")
+    evaluation.params.maxDets = [min(1, max_detections), min(10, max_detections), max_detections]
+    evaluation.evaluate()
+    evaluation.accumulate()
     # float64 [IoU threshold, recall, class, area, maxDets]; -1 where nothing is annotated.
     precision: np.ndarray = evaluation.eval["precision"][..., _RANK]
     thresholds = np.round(evaluation.params.iouThrs, 2)

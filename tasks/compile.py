@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from artifacts.bmodel import TensorInfo, content_digest, normalised, read_bmodel
@@ -150,7 +151,7 @@ def compile_variant(
             inputs=found,
             outputs=outputs,
             device_memory=memory,
-            estimated_ms=_estimate(ran.folder),
+            estimated_ms=_estimate(ran.folder.glob(command.profiles(variant))),
             evidence=ran.evidence,
         )
 
@@ -227,8 +228,8 @@ def _judge(
     return tuple(stage.inputs), tuple(stage.outputs), info.device_memory.total
 
 
-def _estimate(folder: Path) -> float | None:
+def _estimate(profiles: Iterable[Path]) -> float | None:
     # One profile a core; the slowest core decides.
-    texts = (path.read_text(errors="replace") for path in sorted(folder.glob("compiler_profile_*")))
+    texts = (path.read_text(errors="replace") for path in profiles)
     estimates = [ms for ms in map(command.estimated_ms, texts) if ms is not None]
     return max(estimates, default=None)

@@ -27,4 +27,5 @@ def provide_toolchain(driving: ToolchainSettings, workspace: Workspace) -> Toolc
     Raises:
         ProvisionFailed: It cannot be made.
     """
-    return provision(driving.version, root=Path(workspace.cache), python=driving.python)
+    limit = driving.timeouts.provision
+    return provision(driving.version, root=Path(workspace.cache), python=driving.python, timeout_s=limit)

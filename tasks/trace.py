@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import threading
 import zipfile
 from collections.abc import Iterator
 
@@ -24,6 +26,7 @@ _CONTROL_FLOW = ("prim::If", "prim::Loop")
 # a module loads without them.
 _MACHINE_DEPENDENT = (".debug_pkl", "/.data/serialization_id")
 _EPOCH = (1980, 1, 1, 0, 0, 0)
+_tracing = threading.Lock()
 
 
 @step(version=1, slot="trace")
@@ -75,7 +78,7 @@ def traced_bytes(
     module.eval()
     generator = np.random.default_rng(0)
     inputs = [torch.from_numpy(generator.standard_normal(shape, dtype=np.float32)) for _ in range(2)]
-    with torch.no_grad():
+    with torch.no_grad(), _names_of_a_fresh_process():
         script = torch.jit.trace(module, inputs[0], check_trace=False)  # type: ignore[no-untyped-call]
         refuse_control_flow(script)
         # The second input was not traced: what the trace froze by mistake shows in it.
@@ -130,6 +133,19 @@ def portable(data: bytes) -> bytes:
             info.extra = b"FB" + padding.to_bytes(2, "little") + b"Z" * padding
             target.writestr(info, source.read(member))
     return result.getvalue()
+
+
+@contextlib.contextmanager
+def _names_of_a_fresh_process() -> Iterator[None]:
+    # torch names a traced class after what the process traced before (Conv2d, ___torch_mangle_7.Conv2d), and the names
+    # are saved. They are kept in this one object, for which torch has no public name.
+    with _tracing:
+        before = torch.jit._state._python_cu
+        torch.jit._state._python_cu = torch._C.CompilationUnit()
+        try:
+            yield
+        finally:
+            torch.jit._state._python_cu = before
 
 
 def _nodes(graph: torch._C.Graph | torch._C.Block) -> Iterator[torch._C.Node]:

@@ -143,6 +143,8 @@ def _torchscript(traced: Traced, workspace: Workspace) -> Infer:
 
 
 def _inference(module: torch.nn.Module) -> Infer:
+    # One thread: the sums of a convolution depend on how it is divided, and two steps at a time have two cores.
+    torch.set_num_threads(1)
     module.eval()
 
     def infer(batch: Tensor) -> Tensor:

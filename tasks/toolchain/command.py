@@ -176,7 +176,6 @@ def deploy(variant: Variant, *, quantize_table: bool, timeout_s: float) -> Comma
     Raises:
         ValueError: A quantize table for a variant in float.
     """
-    # BM1684 writes its profile as compiler_profile_0.dat, the others compiler_profile_<core>.txt
     return Command(
         name=f"deploy {variant.path}",
         tool="model_deploy",
@@ -184,7 +183,7 @@ def deploy(variant: Variant, *, quantize_table: bool, timeout_s: float) -> Comma
             *_deploy_arguments(variant, quantize_table),
             *("--enable_lghash", "--lghash_dir", LAYER_GROUPS),
         ),
-        expects=(Expected(pattern=BMODEL), Expected(pattern="compiler_profile_*", count=Outputs.ANY)),
+        expects=(Expected(pattern=BMODEL), Expected(pattern=profiles(variant), count=Outputs.ANY)),
         timeout_s=timeout_s,
         variables=_FILLED_MEMORY if variant.chip == "BM1684" else (),
     )
@@ -208,11 +207,16 @@ def _deploy_arguments(variant: Variant, quantize_table: bool) -> tuple[str, ...]
     return tuple(arguments)
 
 
+def profiles(variant: Variant) -> str:
+    """Return the pattern of the files in which the compiler estimates the latency, one a core."""
+    return "_*.dat" if variant.chip == "BM1684" else "compiler_profile_*.txt"
+
+
 def estimated_ms(profile: str) -> float | None:
     """Read the compiler's own latency estimate out of a profile's text.
 
     Args:
-        profile: Text of a compiler_profile file; its last lines hold `runtime: 0.395412ms`.
+        profile: Text of a file of `profiles`; its last line holds `runtime: 0.395412ms`.
 
     Returns:
         The estimate in milliseconds for one run of the whole batch, None where the text has none.

@@ -82,7 +82,9 @@ def tensor(name: str, shape: tuple[int, ...]) -> TensorInfo:
 def heads(**cosines: float) -> dict[str, HeadDistance]:
     """Distances, all but the named ones very near."""
     near = {"heatmap": 0.9999999, "size": 0.9999999, "offset": 0.9999999}
-    return {head: HeadDistance(cosine=cosine, snr_db=40.0, max_abs=0.01) for head, cosine in {**near, **cosines}.items()}
+    return {
+        head: HeadDistance(cosine=cosine, snr_db=40.0, max_abs=0.01) for head, cosine in {**near, **cosines}.items()
+    }
 
 
 def measured(workspace: Workspace | None, variant: Variant | None, ap: float | None = 0.6, **fields: Any) -> Measured:

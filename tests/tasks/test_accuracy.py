@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -140,3 +142,14 @@ def test_results_are_in_the_layout_of_coco() -> None:
 def test_detections_that_do_not_fit_the_data_set_are_refused(found: dict[int, Detections], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         average_precision(dataset(), found)
+
+
+def test_measuring_in_several_threads_leaves_the_standard_output_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    truth = dataset((1, 2, [10, 10, 50, 50]), images=30)
+    found = {image.id: detections(([10, 10, 60, 60], 0.9, 0)) for image in truth.images}
+    before = sys.stdout
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: average_precision(truth, found), range(12)))
+    assert sys.stdout is before
+    print("still here")
+    assert capsys.readouterr().out == "still here\n"

@@ -36,7 +36,9 @@ def test_a_file_that_lies_in_two_folders_counts_once(tmp_path: Path) -> None:
 
 def test_different_files_of_one_name_are_refused_and_named(tmp_path: Path) -> None:
     folders = [fill(tmp_path / "one", a="1", b="same"), fill(tmp_path / "two", a="2", b="same")]
-    with pytest.raises(ImagesAmbiguous, match=r"Different images of the same name lie in .*: a\.jpg\. Rename") as caught:
+    with pytest.raises(
+        ImagesAmbiguous, match=r"Different images of the same name lie in .*: a\.jpg\. Rename"
+    ) as caught:
         images_in(folders)
     assert caught.value.names == ("a.jpg",)
     with pytest.raises(ImagesAmbiguous):

@@ -195,9 +195,7 @@ def test_weights_go_by_their_bytes_not_by_where_they_came_from(tmp_path: Path, w
     assert one == two and workspace.content.verified(one.blob).read_bytes() == b"weights"
 
 
-def test_two_sources_with_files_of_one_name_do_not_get_in_each_others_way(
-    tmp_path: Path, workspace: Workspace
-) -> None:
+def test_two_sources_with_files_of_one_name_do_not_get_in_each_others_way(tmp_path: Path, workspace: Workspace) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "weights.pth").write_bytes(name.encode())

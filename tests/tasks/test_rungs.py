@@ -134,7 +134,9 @@ def test_an_output_that_is_not_finite_is_refused_by_rung_and_image(
 ) -> None:
     tensor = heads()
     tensor[0, 3, 2, 2] = bad
-    with pytest.raises(ResultRefused, match=r"rung: 1 of the 1536 values of the output for 00\.png are NaN or infinite"):
+    with pytest.raises(
+        ResultRefused, match=r"rung: 1 of the 1536 values of the output for 00\.png are NaN or infinite"
+    ):
         measured(images, workspace, tensor)
 
 

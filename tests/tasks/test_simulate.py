@@ -131,7 +131,10 @@ def test_an_image_in_the_wrong_place_of_its_batch_is_noticed(
     ("answer", "message"),
     [
         (lambda batch: network(batch) * np.nan, "NaN or infinity"),
-        (lambda batch: network(batch)[:, :5], r"gives \[4, 5, 16, 16\], by the interpreter it should be \[4, 6, 16, 16\]"),
+        (
+            lambda batch: network(batch)[:, :5],
+            r"gives \[4, 5, 16, 16\], by the interpreter it should be \[4, 6, 16, 16\]",
+        ),
         (lambda batch: network(batch)[:2], r"gives \[2, 6, 16, 16\]"),
     ],
 )

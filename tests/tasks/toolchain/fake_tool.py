@@ -94,8 +94,8 @@ def model_deploy(put) -> None:
         note("layer_groups", entry.read_text() if entry.exists() else "searched")
         entry.write_text("subfunc_idx: 0 0;1,10[1,1,1,1,1];11;")
     for core in range(args.num_core):
-        suffix = "dat" if args.chip == "bm1684" else "txt"
-        put(f"compiler_profile_{core}.{suffix}", f"flops: 2020352, runtime: {core + 1}.5ms, AA: 0.2T\n".encode())
+        profile = f"_{core}.dat" if args.chip == "bm1684" else f"compiler_profile_{core}.txt"
+        put(profile, f"flops: 2020352, runtime: {core + 1}.5ms, AA: 0.2T\n".encode())
     put(args.model, (ROOT / "bmodel").read_bytes() if (ROOT / "bmodel").exists() else b"bmodel")
 
 

@@ -84,8 +84,10 @@ def test_a_compile_must_leave_one_bmodel_and_may_leave_any_number_of_profiles() 
     expects = command.deploy(TWO_CORES, quantize_table=False, timeout_s=1).expects
     assert [(expected.pattern, expected.count) for expected in expects] == [
         ("centernet.bmodel", Outputs.ONE),
-        ("compiler_profile_*", Outputs.ANY),
+        ("compiler_profile_*.txt", Outputs.ANY),
     ]
+    other = command.deploy(Variant(chip="BM1684", precision="fp32", batch=1), quantize_table=False, timeout_s=1)
+    assert other.expects[1].pattern == "_*.dat"
 
 
 @pytest.mark.parametrize(

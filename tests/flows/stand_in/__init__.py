@@ -1,0 +1,1 @@
+"""A compiler environment that does nothing in no time, and what a build needs to be tiny."""

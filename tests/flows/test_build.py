@@ -1,0 +1,102 @@
+"""Whole builds: real steps, real processes, a stand-in for the compiler."""
+
+from __future__ import annotations
+
+import pytest
+
+from artifacts import layout
+from tasks.journal import Outcome
+from tests.flows.conftest import Run
+from tests.flows.tiny import TinyBuild
+
+Capture = pytest.CaptureFixture[str]
+
+FP32, INT8 = "BM1688/centernet_fp32_1b.bmodel", "BM1684X/centernet_int8_4b.bmodel"
+STEPS = {
+    *("trace", "draw evaluation scenes", "draw calibration scenes", "curate", "import b1", "import b4", "calibrate"),
+    *("evaluate pytorch", "evaluate torchscript", "gate"),
+    *(f"{verb} {rung}" for verb in ("lower", "evaluate") for rung in ("BM1688 fp32", "BM1684X int8")),
+    *(f"{verb} {path}" for verb in ("compile", "simulate") for path in (FP32, INT8)),
+}
+
+
+def test_a_build_makes_every_step_once_and_publishes(finished: TinyBuild) -> None:
+    assert finished.made() == STEPS
+    assert len(finished.calls()) == 2 + 1 + 2 + 2  # imports, calibration, lowered, compiled
+    assert layout.check(finished.folder / "registry") == []
+    found = {variant.variant.path: variant for variant in finished.release.variants}
+    assert set(found) == {FP32, INT8}
+    assert all(one.simulator and one.simulator.identical and one.gate and one.gate.passed for one in found.values())
+    assert found[INT8].simulator.images == 2 and found[INT8].inputs[0].shape == (4, 3, 64, 64)  # type: ignore[union-attr]
+    assert list((finished.folder / "store" / "scratch").iterdir()) == []
+    assert list(finished.workspace.logs.iterdir()) == []
+
+
+def test_a_second_build_starts_no_compiler_and_publishes_nothing(run: Run, again: TinyBuild, capsys: Capture) -> None:
+    digest = again.digest
+    assert run(again, "--explain", "--set", "workers=1", "--set", "toolchain.timeouts.deploy=99") == 0
+    shown = capsys.readouterr()
+    assert again.made() == set() and again.calls() == [] and again.digest == digest
+    assert shown.out.count("nothing changed") == len(STEPS) == shown.out.count("hit  ")
+    assert "was published already, nothing is new" in shown.out
+
+
+def test_another_threshold_judges_again_and_nothing_else(run: Run, again: TinyBuild, capsys: Capture) -> None:
+    digest = again.digest
+    assert run(again, "--explain", "--set", "gate.max_ap_drop=0.03") == 0
+    assert again.made() == {"gate"} and again.calls() == [] and again.digest == digest
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("made")]
+    assert line.split() == ["made", "gate", "changed:", "thresholds.max_ap_drop"]
+
+
+def test_a_lost_bmodel_is_compiled_again_and_nothing_else(run: Run, again: TinyBuild) -> None:
+    digest = again.digest
+    (lost,) = [one.blob for one in again.release.variants if one.variant.path == INT8]
+    again.workspace.content.path(lost).unlink()
+    assert run(again) == 0
+    assert again.made() == {f"compile {INT8}"} and again.entries()[f"compile {INT8}"].damaged == (lost.digest,)
+    assert len(again.calls()) == 1 and again.digest == digest
+
+
+def test_a_variant_that_fails_the_gate_keeps_everything_from_being_published(
+    run: Run, again: TinyBuild, capsys: Capture
+) -> None:
+    digest, kept = again.digest, again.folder / "not-published"
+    kept.mkdir()
+    (kept / "of an earlier build.bmodel").touch()
+    again.switch("spoil", "--chip bm1684x")
+    assert run(again, "--set", "calibration.seed=5") == 1  # calibrated anew, so lowered and measured anew
+    shown = capsys.readouterr()
+    assert "The build failed. 1 variant did not pass the gate, so nothing was published." in shown.err
+    assert f"{INT8}: cosine of size is 0.00000, below 0.9" in shown.err
+    assert "Traceback" not in shown.err and str(kept) in shown.err
+    assert again.digest == digest and layout.check(again.folder / "registry") == []
+    assert sorted(path.relative_to(kept).as_posix() for path in kept.rglob("*.bmodel")) == [INT8, FP32]
+    assert "## Not passed" in (again.folder / "report.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("switch", "pattern", "message"),
+    [
+        ("fail", "run_calibration", "calibrate kl 4: run_calibration exited with status 3"),
+        ("fail", r"model_transform .*\[\[4,", "transform b4: model_transform exited with status 3"),
+        ("leave-nothing", "bm1684x .*--enable_lghash", f"deploy {INT8}: model_deploy exited with status 0 but left no"),
+    ],
+)
+def test_a_step_that_fails_says_so_itself_and_what_others_finished_is_kept(
+    switch: str, pattern: str, message: str, run: Run, again: TinyBuild, capsys: Capture
+) -> None:
+    again.switch(switch, pattern)
+    changed = ("--set", "calibration.seed=5", "--set", "toolchain.omp_threads=3")
+    assert run(again, *changed) == 1
+    shown = capsys.readouterr()
+    (paragraph,) = [line for line in shown.err.splitlines() if line.startswith("The build failed.")]
+    assert message in paragraph and "Log: " in paragraph
+    assert "Traceback" not in shown.err and "NotReady" not in shown.err and "Unfinished" not in shown.err
+    logs = [log for log in again.workspace.logs.glob("*.log") if str(log) in paragraph]
+    assert len(logs) == 1 and "stand-in: " in logs[0].read_text()
+    finished = {slot for slot, entry in again.entries().items() if entry.outcome is Outcome.MADE}
+    assert "curate" in finished
+    again.switch(switch, None)
+    assert run(again, *changed) == 0
+    assert not again.made() & finished

@@ -1,0 +1,193 @@
+"""The command line of a build: exit status, what the terminal shows, and how a build ends before its time."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+from collections import namedtuple
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect.settings import get_current_settings
+
+from flows.command import run_build
+from settings.load import load_settings
+from tests.flows.conftest import Run
+from tests.flows.tiny import TinyBuild, wait_until
+
+Capture = pytest.CaptureFixture[str]
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def server(prefect_server: None) -> str:
+    """Where the tests' Prefect server is, for builds in processes of their own."""
+    return str(get_current_settings().api.url)
+
+
+@pytest.fixture
+def started() -> Iterator[list[subprocess.Popen[str]]]:
+    """Processes that are ended with the test."""
+    processes: list[subprocess.Popen[str]] = []
+    yield processes
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def living(word: str) -> list[int]:
+    """Ids of the processes, but for this one, that have a word in their command line."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            line, state = (entry / "cmdline").read_bytes(), (entry / "stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            continue
+        if word.encode() in line and state not in "ZX" and int(entry.name) != os.getpid():
+            found.append(int(entry.name))
+    return found
+
+
+def test_all_that_is_wrong_with_the_settings_is_said_at_once(capsys: Capture) -> None:
+    wrong = ("--set", "workers=0", "--set", "network.widht=1", "--set", 'matrix=[{chip="BM1685", precisions=["fp32"]}]')
+    assert run_build(wrong) == 2
+    shown = capsys.readouterr()
+    assert shown.out == "" and shown.err.startswith("3 problems in the settings, nothing was started.")
+    for key in ("workers", "network.widht", "matrix"):
+        assert key in shown.err
+
+
+def test_a_profile_that_does_not_exist_is_wrong_usage(capsys: Capture) -> None:
+    assert run_build(["--profile", "cocoa"]) == 2
+    assert "did you mean coco?" in capsys.readouterr().err
+
+
+def test_an_unknown_option_is_wrong_usage(capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run_build(["--profil=coco", "--wat"])
+    assert caught.value.code == 2 and "--wat" in capsys.readouterr().err
+
+
+def test_the_settings_can_be_looked_at_without_anything_being_done(tmp_path: Path, capsys: Capture) -> None:
+    assert run_build(["--settings", "--set", "workers=3", "--set", f"store.path={tmp_path}/store"]) == 0
+    text = capsys.readouterr().out
+    assert "workers = 3  # --set" in text and not (tmp_path / "store").exists()
+    (tmp_path / "again.toml").write_text(text)
+    assert load_settings(tmp_path / "again.toml", environ={}).workers == 3
+
+
+def test_a_mistake_does_not_wait_for_prefect_or_torch() -> None:
+    program = (
+        "import sys, runpy\n"
+        "sys.argv = ['build', '--profile', 'cocoa']\n"
+        "try: runpy.run_module('flows.build', run_name='__main__')\n"
+        "except SystemExit as done: assert done.code == 2\n"
+        "print(sorted({'prefect', 'torch'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_a_disk_that_is_too_full_is_said_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage(10**9, 0, 10**9))
+    assert run_build(["--set", f"store.path={tmp_path}/store"]) == 1
+    shown = capsys.readouterr()
+    assert "The build failed. The build needs about " in shown.err and "has 1.0 GB free" in shown.err
+    assert not list((tmp_path / "store").glob("logs/*")) and "Traceback" not in shown.err
+
+
+def test_a_store_that_cannot_be_written_is_said_before_anything_starts(tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "file").touch()
+    assert run_build(["--set", f"store.path={tmp_path}/file/store"]) == 1
+    shown = capsys.readouterr()
+    assert "The build failed. Cannot write below" in shown.err and "Traceback" not in shown.err
+
+
+def test_weights_that_are_none_fail_in_one_paragraph(run: Run, tiny: TinyBuild, capsys: Capture) -> None:
+    (tiny.folder / "weights.pth").write_bytes(b"not weights")
+    assert run(tiny) == 1
+    lines = [line for line in capsys.readouterr().err.splitlines() if line and not line[0].isdigit()]
+    assert lines[0].startswith("The build failed. ") and "Traceback" not in "\n".join(lines)
+
+
+def test_what_nobody_foresaw_goes_to_a_file_and_the_terminal_says_which(
+    run: Run, again: TinyBuild, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stumble(*_: Any, **__: Any) -> None:
+        raise ZeroDivisionError("of all things")
+
+    monkeypatch.setattr("flows.build.conclude", stumble)
+    assert run(again) == 1
+    shown = capsys.readouterr().err
+    (log,) = again.workspace.logs.glob("unforeseen-*.log")
+    paragraph = shown[shown.index("The build failed") :]
+    assert paragraph.startswith(
+        "The build failed on something that it does not foresee: ZeroDivisionError: of all things"
+    )
+    assert f"The traceback is in {log}." in paragraph and "Traceback (most" not in paragraph
+    assert 'raise ZeroDivisionError("of all things")' in log.read_text()
+
+
+def test_a_disk_that_fills_up_half_way_is_said_to_be_full(
+    run: Run, again: TinyBuild, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(again.folder / "store" / "scratch" / "x"))
+
+    monkeypatch.setattr("flows.build.conclude", fill)
+    assert run(again) == 1
+    shown = capsys.readouterr().err
+    assert "The build failed. No space left while writing below" in shown and "unforeseen" not in shown
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_build_and_the_compiler_and_keeps_what_is_finished(
+    number: signal.Signals, again: TinyBuild, server: str, started: list[subprocess.Popen[str]]
+) -> None:
+    again.switch("hold", "run_calibration")
+    process = again.start("--set", "calibration.seed=5", PREFECT_API_URL=server)
+    started.append(process)
+    wait_until((again.environment / "held").exists, [process])
+    process.send_signal(number)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 128 + number
+    assert f"The build was stopped by {number.name}. What is finished is kept" in err and "Traceback" not in err
+    wait_until(lambda: not living(str(again.folder)))
+    assert again.entries()["curate"].outcome == "made" and again.entries()["calibrate"].outcome == "failed"
+
+
+def test_a_build_killed_twice_ends_in_the_same_release(
+    tiny: TinyBuild, finished: TinyBuild, server: str, started: list[subprocess.Popen[str]], run: Run
+) -> None:
+    for pattern in ("run_calibration", "--enable_lghash"):
+        tiny.switch("hold", pattern)
+        process = tiny.start(PREFECT_API_URL=server)
+        started.append(process)
+        wait_until((tiny.environment / "held").exists, [process])
+        process.kill()
+        process.wait()
+        wait_until(lambda: not living(str(tiny.environment)))
+        (tiny.environment / "held").unlink()
+        assert list((tiny.folder / "store" / "scratch").iterdir())
+    tiny.switch("hold", None)
+    assert run(tiny) == 0
+    assert tiny.digest == finished.digest
+    assert list((tiny.folder / "store" / "scratch").iterdir()) == []
+    assert len(tiny.calls()) < 2 * len(finished.calls())
+
+
+def test_prefect_does_not_show_on_the_terminal(again: TinyBuild, server: str) -> None:
+    process = again.start(PREFECT_API_URL=server)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0
+    lines = [line for line in err.splitlines() if line]
+    assert all(line[2] == line[5] == ":" and line.endswith(": stored result used") for line in lines), err
+    assert "prefect" not in err.lower() and "release" in out
