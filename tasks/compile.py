@@ -185,7 +185,7 @@ def _inputs(
     inputs: dict[str, Blob | bytes] = {command.TOP_MLIR: model.mlir, model.weights_name: model.weights}
     if variant.precision == "int8":
         if table is None:
-            raise ResultRefused(f"{variant} needs a calibration table; none was made.")
+            raise ResultRefused(f"{variant.path} needs a calibration table; none was made.")
         inputs[command.TABLE] = table.table
         float_table = float_layers(variant, network, quantize)
         if float_table is not None:
@@ -214,7 +214,7 @@ def _judge(
         problems.append(f"it is for {info.chip}")
     stages = [stage for net in info.nets for stage in net.stages]
     if len(stages) != 1 or len(stages[0].inputs) != 1 or len(stages[0].outputs) != 1:
-        raise ResultRefused(f"{variant}: the bmodel must hold one network with one input and one output.")
+        raise ResultRefused(f"{variant.path}: the bmodel must hold one network with one input and one output.")
     stage = stages[0]
     if stage.core_num != variant.cores:
         problems.append(f"it is for {stage.core_num} core(s)")
@@ -224,7 +224,7 @@ def _judge(
     if not info.weight_sha256_ok:
         problems.append("its weights do not match their own checksum")
     if problems:
-        raise ResultRefused(f"{variant}: the compiler exited 0, but the bmodel is refused: {', '.join(problems)}.")
+        raise ResultRefused(f"{variant.path}: the compiler exited 0, but the bmodel is refused: {', '.join(problems)}.")
     return tuple(stage.inputs), tuple(stage.outputs), info.device_memory.total
 
 

@@ -18,8 +18,8 @@ IMAGE_LIST = "images.txt"
 LAYER_GROUPS = "layer-groups"
 MODULE = f"{NET_NAME}.pt"
 
-# For BM1684 the compiler stores a word of memory that it never set. Where that happens to be 0 the field is left out and
-# all that follows is shifted, so that the file cannot be made equal afterwards. glibc fills fresh memory when told
+# For BM1684 the compiler stores a word of memory that it never set. Where that happens to be 0 the field is left out
+# and all that follows is shifted, so that the file cannot be made equal afterwards. glibc fills fresh memory when told
 # to (mallopt(3), M_PERTURB): the word is then the same, and not 0, in every run.
 _FILLED_MEMORY = (("MALLOC_PERTURB_", "165"),)
 

@@ -57,11 +57,12 @@ def run(command: Command, toolchain: Toolchain, folder: Path, log_path: Path, *,
     # Unbuffered: what could not be written because the disk is full must not come back when the file is closed.
     with log_path.open("wb", buffering=0) as sink:
         with storage_errors(log_path.parent):
-            sink.write(f"$ {shlex.join(command.argv)}\n".encode())
+            set_before = "".join(f"{name}={shlex.quote(value)} " for name, value in command.variables)
+            sink.write(f"$ {set_before}{shlex.join(command.argv)}\n".encode())
         try:
             status = launch(
                 argv,
-                environment=environment(toolchain, folder, omp_threads),
+                environment={**environment(toolchain, folder, omp_threads), **dict(command.variables)},
                 sink=sink,
                 timeout_s=command.timeout_s,
                 folder=folder,
@@ -104,7 +105,7 @@ def outputs(expected: Expected, folder: Path, command: Command, log_path: Path) 
 
 
 def environment(toolchain: Toolchain, folder: Path, omp_threads: int) -> Mapping[str, str]:
-    """Return the whole environment of a command: nothing is inherited, so no secret of ours can reach it.
+    """Return the environment of every command: nothing is inherited, so no secret of ours can reach it.
 
     Args:
         toolchain: Where its programs are.

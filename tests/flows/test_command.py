@@ -157,7 +157,7 @@ def test_a_signal_ends_the_build_and_the_compiler_and_keeps_what_is_finished(
     started.append(process)
     wait_until((again.environment / "held").exists, [process])
     process.send_signal(number)
-    out, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=120)
     assert process.returncode == 128 + number
     assert f"The build was stopped by {number.name}. What is finished is kept" in err and "Traceback" not in err
     wait_until(lambda: not living(str(again.folder)))

@@ -1,4 +1,4 @@
-"""The bmodel in the simulator beside the interpreter: batches, and what is refused. The simulator is a stand-in here."""
+"""The bmodel in the simulator beside the interpreter: batches, and what is refused. The simulator is a stand-in."""
 
 from __future__ import annotations
 

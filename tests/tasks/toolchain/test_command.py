@@ -90,6 +90,12 @@ def test_a_compile_must_leave_one_bmodel_and_may_leave_any_number_of_profiles() 
     assert other.expects[1].pattern == "_*.dat"
 
 
+def test_memory_is_filled_for_bm1684_whose_bmodel_holds_a_word_that_was_never_set() -> None:
+    planned = command.deploy(Variant(chip="BM1684", precision="fp32", batch=1), quantize_table=False, timeout_s=1)
+    assert planned.variables == (("MALLOC_PERTURB_", "165"),)
+    assert command.deploy(INT8, quantize_table=False, timeout_s=1).variables == ()
+
+
 @pytest.mark.parametrize(
     ("profile", "expected"),
     [

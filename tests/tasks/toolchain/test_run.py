@@ -67,6 +67,14 @@ def test_nothing_of_the_callers_environment_reaches_a_command(
     assert "canary-5a1f" not in json.dumps(report)
 
 
+def test_a_command_gets_the_variables_of_its_plan_and_the_log_tells_them(fake: FakeToolchain, place: Place) -> None:
+    fake.behave(report=True)
+    place.run(fake, variables=(("MALLOC_PERTURB_", "165"),))
+    report = json.loads((fake.root / "report.json").read_text())
+    assert report["environment"]["MALLOC_PERTURB_"] == "165"
+    assert place.log.read_text().startswith("$ MALLOC_PERTURB_=165 model_deploy ")
+
+
 def test_a_command_has_a_session_of_its_own_and_nothing_open_but_its_log(
     fake: FakeToolchain, place: Place, tmp_path: Path
 ) -> None:
