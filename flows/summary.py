@@ -29,15 +29,16 @@ def print_summary(published: PublishedRelease, settings: Settings) -> None:
     if record.demonstration:
         console.print(f"[bold]{DEMONSTRATION}[/bold]")
     news = "published" if published.changed else "was published already, nothing is new"
-    image = "IMAGE.jpg"
+    # This very Python: another one lacks the packages.
+    python = sys.executable
     console.print(
         f"\nrelease {record.version} {news}\n"
         f"  digest    {published.digest}\n"
         f"  registry  oci:{published.repository}:{published.version}\n"
         f"  folder    {published.folder}\n"
         f"  report    {Path(published.folder).parent / 'report.md'}\n\n"
-        f"run it      python -m inference detect --model {published.folder} --input {image} --output build/detections\n"
-        "open the UI prefect server start   (then http://127.0.0.1:4200)\n",
+        f"run it      {python} -m inference detect --model {published.folder} --input IMAGE.jpg --output build/detections\n"
+        f"open the UI {Path(python).parent / 'prefect'} server start   (then http://127.0.0.1:4200)\n",
         highlight=False,
         soft_wrap=True,
     )
