@@ -37,7 +37,8 @@ def print_summary(published: PublishedRelease, settings: Settings) -> None:
         f"  registry  oci:{published.repository}:{published.version}\n"
         f"  folder    {published.folder}\n"
         f"  report    {Path(published.folder).parent / 'report.md'}\n\n"
-        f"run it      {python} -m inference detect --model {published.folder} --input IMAGE.jpg --output build/detections\n"
+        f"run it      {python} -m inference detect --model {published.folder} --input IMAGE.jpg "
+        "--output build/detections\n"
         f"open the UI {Path(python).parent / 'prefect'} server start   (then http://127.0.0.1:4200)\n",
         highlight=False,
         soft_wrap=True,

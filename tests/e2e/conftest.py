@@ -20,7 +20,10 @@ from tasks.toolchain.model import Toolchain
 from tasks.toolchain.provision import cache_root, provision
 from tasks.trace import traced_bytes
 from tasks.workspace import Workspace
+from tests.prefect_server import prefect_server
 from tests.tasks.image_files import save, scene
+
+__all__ = ["prefect_server"]
 
 SETTINGS = ToolchainSettings()
 SPEC = PreprocessSpec(width=64, height=64)

@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -29,13 +31,16 @@ with stopping.noted_signals() as received:
 """
 
 
-def stubborn(grace_s: float) -> subprocess.Popen[str]:
+@contextmanager
+def stubborn(grace_s: float) -> Iterator[subprocess.Popen[str]]:
     """Start a process with work that no signal interrupts."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", STUBBORN, str(grace_s)], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None and process.stdout.readline() == "working\n"
-    return process
+    command = [sys.executable, "-c", STUBBORN, str(grace_s)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None and process.stdout.readline() == "working\n"
+            yield process
+        finally:
+            process.kill()
 
 
 def test_work_that_goes_on_is_abandoned_after_a_while() -> None:
@@ -46,9 +51,10 @@ def test_work_that_goes_on_is_abandoned_after_a_while() -> None:
 
 def test_a_second_signal_does_not_wait_any_longer() -> None:
     with stubborn(3600.0) as process:
-        for _ in range(2):
-            process.send_signal(signal.SIGINT)
-        assert process.communicate(timeout=60)[0] == "farewell\n" and process.returncode == 130
+        # Not twice the same: two of a kind that arrive together count as one.
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=60)[0] == "farewell\n" and process.returncode in (130, 143)
 
 
 def test_the_processes_of_the_work_are_ended_but_for_the_spared(tmp_path: Path) -> None:
