@@ -20,8 +20,8 @@ MODULE = f"{NET_NAME}.pt"
 
 # For BM1684 the compiler stores a word of memory that it never set. Where that happens to be 0 the field is left out
 # and all that follows is shifted, so that the file cannot be made equal afterwards. glibc fills fresh memory when told
-# to (mallopt(3), M_PERTURB): the word is then the same, and not 0, in every run. It fills the 4 GB of the chip's
-# emulated memory too, which takes that much real memory and some ten seconds.
+# to (mallopt(3), M_PERTURB): the word is then the same, and not 0, in every run. The chip's emulated memory is filled
+# too, which takes 4.5 GB and ten seconds.
 _FILLED_MEMORY = (("MALLOC_PERTURB_", "165"),)
 
 _MODES = {"fp32": "F32", "fp16": "F16", "int8": "INT8"}
