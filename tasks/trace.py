@@ -82,8 +82,9 @@ def traced_bytes(
         script = torch.jit.trace(module, inputs[0], check_trace=False)  # type: ignore[no-untyped-call]
         refuse_control_flow(script)
         # The second input was not traced: what the trace froze by mistake shows in it.
-        difference = float(torch.stack([(script(x) - module(x)).abs().max() for x in inputs]).max())
-        output_shape = tuple(script(inputs[0]).shape)
+        outputs = [script(x) for x in inputs]
+        apart = [(output - module(x)).abs().max() for output, x in zip(outputs, inputs, strict=True)]
+        difference, output_shape = float(torch.stack(apart).max()), tuple(outputs[0].shape)
     if not difference <= MAX_DIFFERENCE:
         raise TraceError(
             f"The traced module differs from the network by {difference:.3g}, more than {MAX_DIFFERENCE:g}. The "

@@ -1,4 +1,4 @@
-"""A compiler environment of stand-in commands, and the processes that they start."""
+"""Stand-ins for the compiler's environment and for uv, and the processes that they start."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from tasks.toolchain.model import Toolchain
-from tasks.toolchain.provision import TOOLS
+from tasks.toolchain.provision import TOOLS, provision, recipe_of
 
 DATA = Path(__file__).parent / "data"
 PATIENCE_S = 300.0
+VERSION = "1.30.2"
 
 
 class FakeToolchain:
@@ -30,7 +31,7 @@ class FakeToolchain:
         (root / "network.mlir").write_text((DATA / "three_heads.mlir").read_text())
         self.toolchain = Toolchain(
             name="tpu-mlir",
-            version="1.30.2",
+            version=VERSION,
             fingerprint="sha256:" + "f" * 64,
             root=str(root),
             python=sys.executable,
@@ -52,6 +53,40 @@ class FakeToolchain:
             assert time.monotonic() < deadline, "the tree of processes did not start"
             time.sleep(0.02)
         return [int(pid) for pid in self.noted("pids")]
+
+
+class FakeUv:
+    """The stand-in for uv, and a cache folder to provision in."""
+
+    def __init__(self, folder: Path, cache: Path) -> None:
+        self.folder, self.cache = folder, cache
+        folder.mkdir()
+        self.path = folder / "uv"
+        source = Path(__file__).with_name("fake_uv.py").read_text()
+        self.path.write_text(f"#!{sys.executable} -IS\n{source}")
+        self.path.chmod(0o755)
+
+    def behave(self, **wanted: Any) -> None:
+        (self.folder / "behaviour.json").write_text(json.dumps(wanted))
+
+    def calls(self, kind: str = "") -> list[str]:
+        path = self.folder / "calls"
+        return [line for line in path.read_text().splitlines() if line.startswith(kind)] if path.exists() else []
+
+    def installer_pid(self) -> int:
+        """Wait until an installation is under way; return the id of its process."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not (self.folder / "pid").exists() or not (self.folder / "pid").read_text():
+            assert time.monotonic() < deadline, "the installation did not start"
+            time.sleep(0.02)
+        return int((self.folder / "pid").read_text())
+
+    def provision(self, **options: Any) -> Toolchain:
+        return provision(VERSION, root=self.cache, **options)
+
+    @property
+    def environment(self) -> Path:
+        return self.cache / "toolchains" / recipe_of(VERSION).folder
 
 
 def is_alive(pid: int) -> bool:

@@ -107,6 +107,7 @@ def test_the_heads_are_the_final_concatenation_and_its_convolutions() -> None:
         (changed("(%12, %18, %24)", "(%12, %18)"), r"3 convolutions .* found 62 \(top.Conv\), 84 \(top.Conv\)"),
         (changed("(%12, %18, %24)", "(%12, %18, %24, %9)"), "3 convolutions"),
         (changed("(%12, %18, %24)", "(%12, %18, %arg0)"), "an argument"),
+        (changed("(%12, %18, %24)", "(%12, %18, %24, %arg0)"), "an argument"),
         (changed('%18 = "top.Conv"', '%18 = "top.Relu"'), r"84 \(top.Relu\)"),
         (TWO_OUTPUTS, "needs one output, the network has 2"),
     ],

@@ -55,7 +55,7 @@ def test_the_command_ends_with_its_guard(fake: FakeToolchain, tmp_path: Path) ->
 def test_a_request_to_stop_is_not_lost_at_whatever_moment_it_comes(tmp_path: Path) -> None:
     chance = random.Random(0)
     mark = f"guard-test-{os.getpid()}"
-    for _ in range(20):
+    for _ in range(12):
         command = [sys.executable, "-ISc", "import time; time.sleep(600)", mark]
         with subprocess.Popen([*GUARD, str(os.getpid()), *command], cwd=tmp_path) as process:
             time.sleep(chance.uniform(0.0, 0.12))

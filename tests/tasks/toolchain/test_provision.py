@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,47 +18,10 @@ import uv
 from artifacts.files import locked
 from tasks.errors import ProvisionFailed
 from tasks.toolchain import provision as provisioning
-from tasks.toolchain.model import Toolchain
-from tasks.toolchain.provision import cache_root, fingerprint, provision, recipe_of
+from tasks.toolchain.provision import cache_root, fingerprint, provision
 from tasks.toolchain.quirks import QUIRKS, Quirk
 from tests.artifacts.processes import all_at_once, living
-from tests.tasks.toolchain.fakes import PATIENCE_S, is_alive, kill_all, wait_until_gone
-
-VERSION = "1.30.2"
-
-
-class FakeUv:
-    """The stand-in for uv, and a cache folder to provision in."""
-
-    def __init__(self, folder: Path, cache: Path) -> None:
-        self.folder, self.cache = folder, cache
-        folder.mkdir()
-        self.path = folder / "uv"
-        source = Path(__file__).with_name("fake_uv.py").read_text()
-        self.path.write_text(f"#!{sys.executable} -IS\n{source}")
-        self.path.chmod(0o755)
-
-    def behave(self, **wanted: Any) -> None:
-        (self.folder / "behaviour.json").write_text(json.dumps(wanted))
-
-    def calls(self, kind: str = "") -> list[str]:
-        path = self.folder / "calls"
-        return [line for line in path.read_text().splitlines() if line.startswith(kind)] if path.exists() else []
-
-    def installer_pid(self) -> int:
-        """Wait until an installation is under way; return the id of its process."""
-        deadline = time.monotonic() + PATIENCE_S
-        while not (self.folder / "pid").exists() or not (self.folder / "pid").read_text():
-            assert time.monotonic() < deadline, "the installation did not start"
-            time.sleep(0.02)
-        return int((self.folder / "pid").read_text())
-
-    def provision(self, **options: Any) -> Toolchain:
-        return provision(VERSION, root=self.cache, **options)
-
-    @property
-    def environment(self) -> Path:
-        return self.cache / "toolchains" / recipe_of(VERSION).folder
+from tests.tasks.toolchain.fakes import VERSION, FakeUv, is_alive, kill_all, wait_until_gone
 
 
 @pytest.fixture
@@ -285,7 +247,7 @@ def test_an_installer_that_reports_success_and_leaves_no_compiler_is_not_believe
 
 def test_an_installation_that_takes_too_long_is_ended(fake_uv: FakeUv) -> None:
     fake_uv.behave(slow=600)
-    for timeout_s in (3.0, 30.0, 300.0):  # it has to be under way by then, on a busy machine too
+    for timeout_s in (1.5, 30.0, 300.0):  # it has to be under way by then, on a busy machine too
         with pytest.raises(ProvisionFailed, match=rf"not ready after {timeout_s:g} s\. Is the network slow"):
             fake_uv.provision(timeout_s=timeout_s)
         if (fake_uv.folder / "pid").exists():
