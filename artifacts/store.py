@@ -119,8 +119,9 @@ class ContentStore:
         path = self._path(blob)
         try:
             with path.open("rb") as stream:
-                looked_at = os.fstat(stream.fileno())
                 reason = _why_unsound(stream, blob)
+                if reason is not None:
+                    raise DamagedBlob(blob.digest, path, reason, self._set_aside(path, stream))
         except (FileNotFoundError, IsADirectoryError):
             raise MissingBlob(blob.digest, path) from None
         except OSError as error:
@@ -128,8 +129,6 @@ class ContentStore:
             if error.errno != errno.EIO:
                 raise
             raise DamagedBlob(blob.digest, path, str(error)) from error
-        if reason is not None:
-            raise DamagedBlob(blob.digest, path, reason, self._set_aside(path, looked_at))
         return path
 
     def is_sound(self, blob: Blob) -> bool:
@@ -242,11 +241,12 @@ class ContentStore:
             part.replace(self._path(blob))
         fsync_folder(self._blobs)
 
-    def _set_aside(self, path: Path, looked_at: os.stat_result) -> Optional[Path]:
-        # Under the lock and only the very file that was hashed: another process may just have stored a sound one.
+    def _set_aside(self, path: Path, hashed: BinaryIO) -> Optional[Path]:
+        # Under the lock and only the very file that was hashed: another process may just have stored a sound one. The
+        # hashed file is still open, or the sound one could have got its inode number.
         aside = self._quarantine / f"{path.name}-{secrets.token_hex(4)}"
         with suppress(StoreNotWritable, FileNotFoundError), locked(self.root / _LOCK_NAME), storage_errors(self.root):
-            if os.path.samestat(path.stat(), looked_at):
+            if os.path.samestat(path.stat(), os.fstat(hashed.fileno())):
                 self._quarantine.mkdir(exist_ok=True)
                 path.replace(aside)
                 return aside

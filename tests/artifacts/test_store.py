@@ -7,7 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO, List, Optional
+from typing import BinaryIO, ContextManager, List, Optional
 
 import pytest
 
@@ -266,6 +266,30 @@ def test_processes_that_store_and_damage_and_verify_one_blob_never_lose_a_sound_
     assert store.verified(blob).read_bytes() == data
     quarantined = list((store.root / "quarantine").iterdir()) if (store.root / "quarantine").is_dir() else []
     assert all(path.read_bytes() == b"damaged" for path in quarantined)
+
+
+def test_a_sound_blob_stored_after_the_damaged_one_was_hashed_stays(
+    store: ContentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blob = store.put_bytes(b"weights")
+    path = damage(store, blob)
+    hashed, locked = path.stat(), store_module.locked
+
+    def replaced_then_locked(lock: Path) -> ContextManager[object]:
+        monkeypatch.setattr(store_module, "locked", locked)
+        # A file system gives a freed inode number to the next file: try for it.
+        for _ in range(50):
+            path.unlink()
+            store.put_bytes(b"weights")
+            if os.path.samestat(path.stat(), hashed):
+                break
+        return locked(lock)
+
+    monkeypatch.setattr(store_module, "locked", replaced_then_locked)
+    with pytest.raises(DamagedBlob):
+        store.verified(blob)
+    assert path.read_bytes() == b"weights"
+    assert not (store.root / "quarantine").exists()
 
 
 def test_a_store_killed_at_any_moment_shows_whole_blobs_only(store: ContentStore) -> None:
