@@ -6,7 +6,7 @@ from typing import List, Tuple
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from artifacts.release import PreprocessSpec
@@ -27,7 +27,10 @@ def naive_peaks(heads: np.ndarray) -> np.ndarray:
     """Sigmoid and ``_nms`` of the original for one image: float32 [C, h, w], 0 where there is no peak."""
     if torch is None:
         return naive_peaks_in_numpy(heads)
-    heat = torch.from_numpy(heads[:-4])[None].sigmoid()
+    # torch's vector and scalar code differ in the last bit: without a rest for the latter, equal logits score alike.
+    logits = heads[:-4]
+    padded = torch.nn.functional.pad(torch.from_numpy(logits).reshape(-1), (0, -logits.size % 64))
+    heat = padded.sigmoid()[: logits.size].reshape(1, *logits.shape)
     pooled = torch.nn.functional.max_pool2d(heat, 3, stride=1, padding=1)
     return np.asarray((heat * (pooled == heat).float())[0])
 
@@ -135,6 +138,7 @@ def head_tensors(draw: st.DrawFn) -> np.ndarray:
 
 
 @settings(max_examples=300, deadline=None)
+@example(heads=heads_of(np.full((2, 6, 6), -4.625)), top_k=40, conf=0.0)
 @given(heads=head_tensors(), top_k=st.integers(1, 40), conf=st.sampled_from([0.0, 1e-6, 0.35, 0.5, 0.9, 1.0]))
 def test_ties_edges_and_saturation_decode_as_in_centernet(heads: np.ndarray, top_k: int, conf: float) -> None:
     spec = PreprocessSpec(width=heads.shape[3] * 4, height=heads.shape[2] * 4)
