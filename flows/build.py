@@ -16,13 +16,12 @@ from prefect import Flow, flow
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.outcome import conclude, settle
+from flows.outcome import conclude, judged, settle
 from flows.preflight import prepare
 from flows.variants import submit_variants
 from settings.model import Settings
 from tasks.calibration_set import curate_images
 from tasks.compile import import_network
-from tasks.gate import gate
 from tasks.gather import download_weights, gather
 from tasks.provide import provide_toolchain
 from tasks.publish import PublishedRelease, Results
@@ -81,18 +80,7 @@ def build(settings: Settings) -> PublishedRelease:
         simulated=tuple(submitted.simulated[variant].result() for variant in variants),
         verdicts=(),
     )
-    judgement = gate(
-        found.compiled,
-        found.measured,
-        found.simulated,
-        found.reference,
-        settings.gate,
-        settings.simulator,
-        settings.quantize,
-        workspace,
-    )
-    results = found.model_copy(update={"verdicts": judgement.verdicts})
-    return conclude(results, settings, spec, compiler, workspace)
+    return conclude(judged(found, settings, workspace), settings, spec, compiler, workspace)
 
 
 def configured(workers: int, started: Callable[[str], object]) -> Flow[[Settings], PublishedRelease]:

@@ -19,7 +19,7 @@ from prefect.settings import (
 from prefect.states import Cancelled
 
 from artifacts.files import storage_errors
-from flows.server import Server
+from flows.server import Server, check_reachable
 from tasks.workspace import Workspace
 
 _FAREWELL_S = 3.0
@@ -34,10 +34,15 @@ def prefect_in(workspace: Workspace) -> Iterator[Server | None]:
 
     Yields:
         The server that was started, which may not answer yet; None where the user named one.
+
+    Raises:
+        ServerNotReached: The server that the user named is not there.
     """
     values: dict[Any, Any] = {PREFECT_RESULTS_LOCAL_STORAGE_PATH: workspace.records}
-    server = None
-    if not PREFECT_API_URL.value():
+    server, named = None, PREFECT_API_URL.value()
+    if named:
+        check_reachable(named)
+    else:
         with storage_errors(workspace.logs):
             workspace.logs.mkdir(parents=True, exist_ok=True)
             server = Server(workspace.logs / f"prefect-server-{os.getpid()}.log")

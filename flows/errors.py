@@ -23,3 +23,18 @@ class ServerNotStarted(FlowError):
             "name a server that runs already in PREFECT_API_URL."
         )
         self.log_path = log_path
+
+
+class ServerNotReached(FlowError):
+    """The Prefect server that the user named does not answer.
+
+    Attributes:
+        api_url: where it should be.
+    """
+
+    def __init__(self, api_url: str, reason: str) -> None:
+        super().__init__(
+            f"No Prefect server answers at {api_url}, which PREFECT_API_URL names: {reason}. Start it (prefect server "
+            "start), or unset the variable: a build without it starts a server of its own."
+        )
+        self.api_url = api_url

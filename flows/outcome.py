@@ -12,6 +12,7 @@ from artifacts.files import atomic_write, remove_tree
 from artifacts.release import PreprocessSpec
 from settings.model import Settings
 from tasks.errors import GateFailed
+from tasks.gate import gate
 from tasks.publish import PublishedRelease, Results, assemble, publish, release_files
 from tasks.records import Evidence
 from tasks.report import failed, markdown, timings
@@ -20,6 +21,30 @@ from tasks.workspace import Workspace
 
 REPORT_NAME = "report.md"
 KEPT_NAME = "not-published"
+
+
+def judged(found: Results, settings: Settings, workspace: Workspace) -> Results:
+    """Let the gate judge what a build found out.
+
+    Args:
+        found: What it found out, without verdicts.
+        settings: The thresholds.
+        workspace: Where bytes are kept.
+
+    Returns:
+        The same with a verdict on every variant.
+    """
+    judgement = gate(
+        found.compiled,
+        found.measured,
+        found.simulated,
+        found.reference,
+        settings.gate,
+        settings.simulator,
+        settings.quantize,
+        workspace,
+    )
+    return found.model_copy(update={"verdicts": judgement.verdicts})
 
 
 def conclude(

@@ -13,12 +13,13 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.parse
 import urllib.request
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from flows.errors import ServerNotStarted
+from flows.errors import ServerNotReached, ServerNotStarted
 from tasks.toolchain import guard
 
 START_TIMEOUT_S = 180.0
@@ -28,6 +29,7 @@ CONSOLE_PREFIX = "PREFECT_LOGGING_HANDLERS_"
 
 _STOP_S = 2 * guard.GRACE_S + 5.0
 _POLL_S = 0.1
+_CONNECT_S = 10.0
 
 
 class Server:
@@ -88,6 +90,25 @@ class Server:
         with suppress(OSError):
             if self._log_path.stat().st_size == 0:
                 self._log_path.unlink()
+
+
+def check_reachable(api_url: str) -> None:
+    """Make sure that somebody listens where the user's own server should be.
+
+    Args:
+        api_url: Its address.
+
+    Raises:
+        ServerNotReached: Nobody does.
+    """
+    parts = urllib.parse.urlsplit(api_url)
+    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    if parts.scheme in urllib.request.getproxies() and not urllib.request.proxy_bypass(host):
+        return  # only the proxy can tell
+    try:
+        socket.create_connection((host, port), timeout=_CONNECT_S).close()
+    except OSError as error:
+        raise ServerNotReached(api_url, error.strerror or str(error)) from error
 
 
 def _command(port: int) -> list[str]:

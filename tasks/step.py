@@ -158,6 +158,8 @@ class _Use:
         try:
             result = work()
         except BaseException:
+            # Said at once: other steps that are at work now are waited for before the build tells why.
+            log.info("%s: failed after %.1f s", self.entry.slot, time.monotonic() - started)
             with suppress(ArtifactError):  # the work's own error says more than a journal that cannot be written
                 self._note(Outcome.FAILED)
             raise

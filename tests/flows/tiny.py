@@ -118,6 +118,15 @@ class TinyBuild:
         runs = sorted(self.workspace.journals.glob("*.jsonl"), key=lambda path: path.stat().st_mtime_ns)
         return {entry.slot: entry for entry in journal.read(self.workspace, runs[-1].stem)}
 
+    def journals(self) -> list[str]:
+        """The journals of all runs, as text."""
+        return [path.read_text() for path in self.workspace.journals.glob("*.jsonl")]
+
+    def entries_of_all(self, slot: str) -> list[Entry]:
+        """What each run did about a slot."""
+        runs = [path.stem for path in self.workspace.journals.glob("*.jsonl")]
+        return [entry for run in runs for entry in journal.read(self.workspace, run) if entry.slot == slot]
+
     def made(self) -> set[str]:
         """The slots that the last run did not find in the store."""
         return {slot for slot, entry in self.entries().items() if entry.outcome is not Outcome.HIT}

@@ -1,0 +1,47 @@
+"""What is checked before a build starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from artifacts.errors import StoreNotWritable
+from artifacts.store import ContentStore
+from flows.preflight import needed_bytes, prepare, workspace_of
+from tasks.errors import NotEnoughSpace
+from tests.tasks.results import settings_in
+
+
+def test_the_folders_are_ready_and_what_killed_builds_left_is_gone(tmp_path: Path) -> None:
+    left = tmp_path / "store" / "scratch" / "calibrate-1-abc"
+    left.mkdir(parents=True)
+    (left / "sample.npz").touch()
+    left.with_name(left.name + ".lock").touch()
+    with ContentStore(tmp_path / "store").scratch("alive") as alive:
+        workspace = prepare(settings_in(tmp_path))
+        assert alive.is_dir() and not left.exists()
+    assert workspace.store == str(tmp_path / "store") and list((tmp_path / "store" / "scratch").iterdir()) == []
+
+
+def test_looking_at_the_folders_makes_none(tmp_path: Path) -> None:
+    assert workspace_of(settings_in(tmp_path)).store == str(tmp_path / "store") and list(tmp_path.iterdir()) == []
+
+
+def test_a_file_where_the_store_should_be_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "store").touch()
+    with pytest.raises(StoreNotWritable, match="store"):
+        prepare(settings_in(tmp_path))
+
+
+def test_too_little_space_is_told_in_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flows.preflight.needed_bytes", lambda settings: 10**18)
+    with pytest.raises(NotEnoughSpace, match=r"needs about 1000000000\.0 GB, .*store has .* GB free") as caught:
+        prepare(settings_in(tmp_path))
+    assert caught.value.needed == 10**18 and caught.value.free < 10**18
+
+
+def test_more_variants_samples_and_weights_need_more_space(tmp_path: Path) -> None:
+    least = needed_bytes(settings_in(tmp_path, 'matrix=[{chip="BM1688", precisions=["fp32"]}]'))
+    assert least < needed_bytes(settings_in(tmp_path)) < needed_bytes(settings_in(tmp_path, "network.width=1"))
+    assert needed_bytes(settings_in(tmp_path)) < needed_bytes(settings_in(tmp_path, "preprocess.width=512"))

@@ -1,0 +1,64 @@
+"""What the terminal shows."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from artifacts.errors import MissingBlob
+from flows import terminal
+from flows.errors import ServerNotStarted
+from inference.errors import EngineError
+from settings.errors import Problem, SettingsError
+from tasks.errors import KeyFailure
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        KeyFailure("no key"),
+        MissingBlob("sha256:aa", Path("/store")),
+        EngineError("it died", Path("/log")),
+        SettingsError([Problem("workers", "is 0")]),
+        ServerNotStarted("ended", Path("/log")),
+    ],
+)
+def test_what_is_foreseen_is_told_as_it_is(error: Exception, tmp_path: Path, capsys: Capture) -> None:
+    terminal.tell_failure(error, tmp_path)
+    assert capsys.readouterr().err == f"\nThe build failed. {error}\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_traceback_goes_to_the_temporary_folder_where_the_store_cannot_be_written(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    terminal.tell_failure(ValueError("of all things"), tmp_path / "file" / "logs")
+    (log,) = tmp_path.glob("unforeseen-*.log")
+    assert "ValueError: of all things" in log.read_text() and str(log) in capsys.readouterr().err
+
+
+def test_our_lines_are_shown_with_the_time_and_only_inside_the_block(capsys: Capture) -> None:
+    log = logging.getLogger("tasks.step")
+    with terminal.lines():
+        log.info("trace ...")
+        log.debug("not this")
+        logging.getLogger("somebody.else").warning("nor this")
+    log.info("nor this")
+    assert re.fullmatch(r"\d\d:\d\d:\d\d  trace \.\.\.\n", capsys.readouterr().err)
+    assert logging.getLogger("tasks").handlers == []
+
+
+def test_what_the_user_says_about_prefect_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "INFO")
+    monkeypatch.delenv("DO_NOT_TRACK", raising=False)
+    terminal.quiet_prefect()
+    assert os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] == "INFO" and os.environ["DO_NOT_TRACK"] == "1"
