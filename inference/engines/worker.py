@@ -27,6 +27,9 @@ SIMULATED_CHIPS = ("BM1684", "BM1684X", "BM1688")
 # The vendor's interpreter is 10 to 70 times slower on one thread; the results do not depend on the number.
 THREADS = 2
 
+# By default a thread that has nothing to do spins for 200 ms: half of the processor time, and no result the sooner.
+WAIT_POLICY = "PASSIVE"
+
 _GRACE_S = 2.0
 _LOG_LINES = 12
 _WEIGHT_FILE = re.compile(r'module\.weight_file = "([^"]*)"')
@@ -173,7 +176,7 @@ class WorkerProcess:
         lifeline = os.fdopen(ours, "wb", buffering=0)  # an object, so that it is closed with this one
         # -I: neither our PYTHONPATH nor our modules beside the script belong into the compiler's process.
         argv = [str(python), "-I", str(WORKER_SCRIPT), str(self._model), chip, str(theirs)]
-        variables = {**os.environ, **environment, "OMP_NUM_THREADS": str(THREADS)}
+        variables = {**os.environ, **environment, "OMP_NUM_THREADS": str(THREADS), "OMP_WAIT_POLICY": WAIT_POLICY}
         try:
             with self.log.open("wb") as log:
                 process = subprocess.Popen(

@@ -121,6 +121,8 @@ def environment(toolchain: Toolchain, folder: Path, omp_threads: int) -> Mapping
         "TMPDIR": str(folder),
         "LANG": "C.UTF-8",
         "OMP_NUM_THREADS": str(omp_threads),
+        # Else each thread that has nothing to do spins for 200 ms, on a core that another process could use.
+        "OMP_WAIT_POLICY": "PASSIVE",
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONWARNINGS": "ignore",
     }

@@ -305,6 +305,7 @@ def test_the_workers_threads_are_pinned_whatever_the_environment_says(
     with WorkerProcess(fake_python, mlir, log=tmp_path / "log", environment={"EXTRA": "yes"}) as process:
         variables = Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
     assert b"OMP_NUM_THREADS=2" in variables and b"EXTRA=yes" in variables
+    assert b"OMP_WAIT_POLICY=PASSIVE" in variables
 
 
 def test_no_descriptor_is_left_open(fake_python: Path, mlir: Path, tmp_path: Path) -> None:

@@ -65,6 +65,7 @@ def test_nothing_of_the_callers_environment_reaches_a_command(
     # What Python itself adds for a locale is not ours.
     assert set(report["environment"]) - {"LC_CTYPE"} == set(door.environment(fake.toolchain, place.folder, 2))
     assert report["environment"]["OMP_NUM_THREADS"] == "2"
+    assert report["environment"]["OMP_WAIT_POLICY"] == "PASSIVE"
     assert "canary-5a1f" not in json.dumps(report)
 
 
