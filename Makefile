@@ -10,18 +10,35 @@ READY := $(VENV)/.ready
 # uv does not read pip's settings: pass on where local packages lie.
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 
-.PHONY: build test test-quick test-compiler lint clean
+# The oldest Python that a board has: one of pyenv's, else uv looks for it and brings it.
+DEVICE_PYTHON ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.8.*/bin/python) 3.8)
+DEVICE := .venv-device
+
+.PHONY: build test test-quick test-compiler test-device wheel lint clean
 
 build: $(READY)
 	$(RUN) -m flows.build --profile $(PROFILE) $(ARGS)
 
-test: lint test-quick test-compiler
+test: lint test-quick test-device test-compiler
 
 test-quick: $(READY)
 	$(RUN) -m pytest -q
 
 test-compiler: $(READY)
 	$(RUN) -m pytest -q -m compiler
+
+# The device side as a board has it: Python 3.8, the wheel, the oldest requests; no torch, no Prefect, no compiler.
+test-device: wheel
+	@$(VENV)/bin/uv venv --quiet --clear --python $(DEVICE_PYTHON) $(DEVICE) || \
+	  { echo "skipped: there is no Python 3.8 here and uv cannot bring one; name one by DEVICE_PYTHON=PATH"; exit 0; }; \
+	$(VENV)/bin/uv pip install --quiet --python $(DEVICE)/bin/python --constraint constraints-device.txt \
+	  "$$(echo build/wheel/*.whl)[signatures]" pytest hypothesis && \
+	(cd build/wheel && ../../$(DEVICE)/bin/python -m inference --help > /dev/null) && \
+	$(DEVICE)/bin/python -m pytest -q tests/artifacts tests/inference
+
+wheel: $(READY)
+	@rm -rf build/wheel
+	$(VENV)/bin/uv build --quiet --wheel --out-dir build/wheel .
 
 lint: $(READY)
 	$(RUN) -m ruff check .
