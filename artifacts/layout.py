@@ -17,7 +17,7 @@ from artifacts.digest import canonical_json, check_digest, digest_bytes, digest_
 from artifacts.errors import ArtifactError, DamagedBlob, LayoutError, MissingBlob, UnknownTag
 from artifacts.export import ReleaseFiles, materialise
 from artifacts.files import PathLike, atomic_write, locked
-from artifacts.layout_tags import changes_for, empty_index, entries_of, find, retagged, tag_of
+from artifacts.layout_tags import TagChange, changes_for, empty_index, entries_of, find, is_trust_tag, retagged, tag_of
 from artifacts.oci import MAX_MANIFEST_BYTES, RECORD_TITLE, Child, build, parse, read_index, read_manifest
 from artifacts.release import MAX_RECORD_BYTES, ReleaseRecord
 from artifacts.store import Blob, ContentStore, Problem
@@ -71,13 +71,34 @@ def publish(
     store = ContentStore(root)
     written = [_ensure_file(store, blob, sources[title], title) for title, blob in blobs.items()]
     written += [_ensure_bytes(store, data) for data in (built.record, *built.manifests.values(), built.index_json)]
+    written.append(retag(root, changes))
+    return Published(digest=digest_bytes(built.index_json), changed=any(written), tags=tuple(dict.fromkeys(tags)))
+
+
+def retag(layout_root: PathLike, changes: Sequence[TagChange]) -> bool:
+    """Set tags in an existing layout, all of them or none, while no other process does.
+
+    Args:
+        layout_root: The layout's folder.
+        changes: What the tags shall name; the bytes are there.
+
+    Returns:
+        Whether anything was written.
+
+    Raises:
+        TagExists: A version tag names something else.
+        LayoutError: The folder is no layout, its index is damaged, or would become too large.
+        NoSpace: The file system is full.
+        StoreNotWritable: The folder cannot be written.
+    """
+    root = Path(layout_root)
     with locked(root / _LOCK_FILE):
         before = _load_index(root)
         after = retagged(before, changes)
-        if after != before or not (root / INDEX_FILE).is_file():
+        needed = after != before or not (root / INDEX_FILE).is_file()
+        if needed:
             atomic_write(root / INDEX_FILE, _bounded(canonical_json(after)))
-            written.append(True)
-    return Published(digest=digest_bytes(built.index_json), changed=any(written), tags=tuple(dict.fromkeys(tags)))
+        return needed
 
 
 def tags(layout_root: PathLike) -> Dict[str, str]:
@@ -86,8 +107,9 @@ def tags(layout_root: PathLike) -> Dict[str, str]:
     Raises:
         LayoutError: The folder is no layout, or its index is damaged.
     """
-    named = ((tag_of(entry), entry) for entry in entries_of(_load_index(Path(layout_root))))
-    return {tag: str(entry.get("digest")) for tag, entry in named if tag and entry.get("mediaType") == media.INDEX}
+    releases = (entry for entry in entries_of(_load_index(Path(layout_root))) if entry.get("mediaType") == media.INDEX)
+    named = {tag_of(entry): str(entry.get("digest")) for entry in releases}
+    return {tag: digest for tag, digest in named.items() if tag and not is_trust_tag(tag)}
 
 
 def resolve(layout_root: PathLike, ref: str) -> Tuple[str, bytes]:
@@ -113,7 +135,7 @@ def resolve(layout_root: PathLike, ref: str) -> Tuple[str, bytes]:
         raise UnknownTag(ref, root, tuple(tags(root)))
     digest = check_digest(ref if entry is None else str(entry.get("digest")))
     try:
-        return digest, _small_blob(root, digest, MAX_MANIFEST_BYTES)
+        return digest, small_blob(root, digest, MAX_MANIFEST_BYTES)
     except MissingBlob as error:
         raise UnknownTag(ref, root, tuple(tags(root))) from error
 
@@ -170,7 +192,8 @@ def check(layout_root: PathLike) -> List[Problem]:
         return [Problem(root, str(error))]
     problems = ContentStore(root).verify_all()
     for entry in entries:
-        if entry.get("mediaType") in (media.INDEX, media.MANIFEST):
+        # What other tools attach may be anything; our own signatures are hashed above like every blob.
+        if entry.get("mediaType") in (media.INDEX, media.MANIFEST) and not is_trust_tag(tag_of(entry) or ""):
             try:
                 _walk(root, str(entry.get("digest")))
             except ArtifactError as error:
@@ -197,15 +220,22 @@ def _release_files(root: Path, ref: str, chips: Optional[Sequence[str]]) -> Rele
     if absent:
         raise LayoutError(f"The release {ref!r} has nothing for {', '.join(absent)}; it has {', '.join(there)}.")
     manifests = [
-        read_manifest(_small_blob(root, child.blob.digest, MAX_MANIFEST_BYTES), child.chip)
+        read_manifest(small_blob(root, child.blob.digest, MAX_MANIFEST_BYTES), child.chip)
         for child in children
         if chips is None or child.chip in chips
     ]
     files = ReleaseFiles.of(manifests)
-    return files.checked_against(ReleaseRecord.from_json(_small_blob(root, files.record.digest, MAX_RECORD_BYTES)))
+    return files.checked_against(ReleaseRecord.from_json(small_blob(root, files.record.digest, MAX_RECORD_BYTES)))
 
 
-def _small_blob(root: Path, digest: str, limit: int) -> bytes:
+def small_blob(root: Path, digest: str, limit: int) -> bytes:
+    """Read a blob of the layout into memory and hash it.
+
+    Raises:
+        LayoutError: It has more than `limit` bytes.
+        MissingBlob: It is not there.
+        DamagedBlob: Its bytes are others.
+    """
     path = ContentStore(root).path(Blob(digest=digest, size=0))
     with path.open("rb") as stream:
         data = stream.read(limit + 1)

@@ -5,16 +5,21 @@ Format: image-spec 1.1, image-layout.md. Entries that other tools wrote are kept
 
 from __future__ import annotations
 
+import re
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 from artifacts import media
-from artifacts.digest import digest_bytes
+from artifacts.digest import digest_bytes, hex_of
 from artifacts.errors import LayoutError, TagExists
 from artifacts.oci import Built, check_tag, child_tag
 from artifacts.release import CHIPS
 
 # The tags that move from release to release; every other tag is a version and stays where it is.
 CHANNELS = ("latest", "stable")
+
+# Tags of what belongs to a release and is none: our signatures and channel records, and whatever other tools attach
+# under the digest (distribution-spec 1.1, "Referrers Tag Schema").
+_TRUST_TAG = re.compile(rf"channel-({'|'.join(CHANNELS)})|sha256-[0-9a-f]{{64}}([.-].*)?", re.IGNORECASE)
 
 
 class TagChange(NamedTuple):
@@ -61,6 +66,35 @@ def find(index: Mapping[str, Any], tag: str) -> Optional[Dict[str, Any]]:
     return found[0] if found else None
 
 
+def is_child_tag(tag: str) -> bool:
+    """Tell whether a tag is, or looks like, that of one chip's manifest."""
+    return any(tag.lower().endswith(child_tag("", chip)) for chip in CHIPS)
+
+
+def signature_tag(digest: str) -> str:
+    """Return the tag of a release's signature.
+
+    Args:
+        digest: The release's; so its signature is found whatever the release was asked for by.
+    """
+    return f"sha256-{hex_of(digest)}.dsse"
+
+
+def channel_tag(channel: str) -> str:
+    """Return the tag of a channel's signed record."""
+    return f"channel-{channel}"
+
+
+def is_trust_tag(tag: str) -> bool:
+    """Tell whether a tag is, or looks like, that of a signature or of a channel's record."""
+    return _TRUST_TAG.fullmatch(tag) is not None
+
+
+def referrers_tag(digest: str) -> str:
+    """Return the tag of the index of what refers to a manifest (distribution-spec 1.1, "Referrers Tag Schema")."""
+    return f"sha256-{hex_of(digest)}"
+
+
 def changes_for(built: Built, tags: Sequence[str]) -> List[TagChange]:
     """Return the tags that a release asks for: the given ones, and one for each chip's manifest beside each.
 
@@ -71,13 +105,15 @@ def changes_for(built: Built, tags: Sequence[str]) -> List[TagChange]:
         raise LayoutError("A release needs at least one tag, usually its version.")
     changes: List[TagChange] = []
     for tag in dict.fromkeys(tags):
-        if any(tag.lower().endswith(child_tag("", chip)) for chip in CHIPS):
+        if is_child_tag(tag):
             raise LayoutError(f"The tag {tag!r} ends like the tag of one chip's manifest: choose another.")
+        if is_trust_tag(tag):
+            raise LayoutError(f"The tag {tag!r} is kept for signatures: choose another.")
         moves = tag in CHANNELS
-        changes.append(TagChange(tag, _entry(media.INDEX, built.index_json, check_tag(tag)), moves))
+        changes.append(TagChange(tag, tag_entry(media.INDEX, built.index_json, check_tag(tag)), moves))
         for chip, data in built.manifests.items():
             name = check_tag(child_tag(tag, chip))
-            changes.append(TagChange(name, _entry(media.MANIFEST, data, name), moves))
+            changes.append(TagChange(name, tag_entry(media.MANIFEST, data, name), moves))
     return changes
 
 
@@ -114,7 +150,8 @@ def retagged(index: Mapping[str, Any], changes: Sequence[TagChange]) -> Dict[str
     return {**index, "manifests": kept}
 
 
-def _entry(media_type: str, data: bytes, tag: str) -> Dict[str, Any]:
+def tag_entry(media_type: str, data: bytes, tag: str) -> Dict[str, Any]:
+    """Return the descriptor that stands in ``index.json`` for an index or manifest under a tag."""
     return {
         "mediaType": media_type,
         "digest": digest_bytes(data),

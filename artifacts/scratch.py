@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -101,6 +102,27 @@ def sweep_scratch(parent: Path) -> List[Path]:
                 removed += [entry] if remove_if_abandoned(entry) else []
         for lock in sorted(parent.glob("*" + _LOCK_SUFFIX)):
             remove_if_abandoned(lock)
+    return removed
+
+
+def sweep_parts(folder: Path, idle_s: float) -> List[Path]:
+    """Remove files that nobody holds and nobody has written to for a long time.
+
+    Args:
+        folder: Files that their writer holds by `artifacts.files.claim`.
+        idle_s: How long, seconds.
+
+    Returns:
+        What was removed.
+
+    Raises:
+        StoreNotWritable: Something cannot be removed for lack of permission.
+    """
+    removed: List[Path] = []
+    with storage_errors(folder), suppress(FileNotFoundError):
+        for entry in sorted(folder.iterdir()):
+            if entry.stat().st_mtime < time.time() - idle_s and remove_if_abandoned(entry):
+                removed.append(entry)
     return removed
 
 

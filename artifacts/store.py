@@ -4,6 +4,7 @@ Layout below the root::
 
     blobs/sha256/<hex>               read-only files (the folder scheme of OCI image-layout 1.1)
     scratch/<label>-<pid>-<random>/  working folders of live processes; beside each a ``.lock`` that its owner holds
+    incoming/<hex>.part              what has come so far of blobs that are being fetched; survives its process
     quarantine/<hex>-<random>        damaged blobs, kept for inspection
 """
 
@@ -26,10 +27,11 @@ from typing_extensions import Annotated
 from artifacts.digest import CHUNK_BYTES, check_digest, digest_bytes, digest_stream, hex_of
 from artifacts.errors import DamagedBlob, MissingBlob, StoreNotWritable
 from artifacts.files import PathLike, fsync_folder, locked, storage_errors
-from artifacts.scratch import scratch_file, scratch_folder, sweep_scratch
+from artifacts.scratch import scratch_file, scratch_folder, sweep_parts, sweep_scratch
 
 BLOB_MODE = 0o444
 _LOCK_NAME = ".lock"
+_PART_KEPT_S = 7 * 86400.0
 _NO_HARD_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.ENOSYS, errno.EACCES)
 
 # Text that pydantic accepts only in the grammar of a digest.
@@ -53,17 +55,14 @@ class Problem(NamedTuple):
 
 
 class ContentStore:
-    """Bytes by digest in one folder.
-
-    Args:
-        root: The folder; made when something is first written.
-    """
+    """Bytes by digest in one folder, the root, which is made when something is first written."""
 
     def __init__(self, root: PathLike) -> None:
         self.root = Path(root).absolute()
         self._blobs = self.root / "blobs" / "sha256"
         self._scratch = self.root / "scratch"
         self._quarantine = self.root / "quarantine"
+        self.incoming = self.root / "incoming"
 
     def put_bytes(self, data: bytes) -> Blob:
         """Store bytes; a no-op when they are there and sound.
@@ -97,6 +96,28 @@ class ContentStore:
                 return blob
             source.seek(0)
             return self._write(iter(lambda: source.read(CHUNK_BYTES), b""))
+
+    def adopt(self, part: Path, blob: Blob) -> Path:
+        """Make a finished file on this store's file system a blob: hash it, sync it, rename it.
+
+        Returns:
+            Where the bytes lie now.
+
+        Raises:
+            DamagedBlob: It holds other bytes; it stays where it is.
+            NoSpace: The file system is full.
+            StoreNotWritable: The root cannot be written.
+            OSError: The file cannot be read.
+        """
+        with storage_errors(self.root), part.open("rb") as stream:
+            reason = _why_unsound(stream, blob)
+            if reason is not None:
+                raise DamagedBlob(blob.digest, part, reason)
+            os.fsync(stream.fileno())
+            self._publish(part, blob)
+            # Last: a part that a kill leaves read-only could not be opened for writing by the next try.
+            os.fchmod(stream.fileno(), BLOB_MODE)
+        return self._path(blob)
 
     def path(self, blob: Blob) -> Path:
         """Return where the bytes lie, without looking at them; use `verified` before relying on them.
@@ -187,7 +208,7 @@ class ContentStore:
         return scratch_folder(self._scratch, label)
 
     def sweep(self) -> List[Path]:
-        """Remove the scratch folders and temporary files of dead processes; those of live ones stay.
+        """Remove what dead processes left, parts of unfinished fetches only after a week; what is in use stays.
 
         Returns:
             What was removed.
@@ -195,7 +216,7 @@ class ContentStore:
         Raises:
             StoreNotWritable: Something cannot be removed for lack of permission.
         """
-        return sweep_scratch(self._scratch)
+        return sweep_scratch(self._scratch) + sweep_parts(self.incoming, _PART_KEPT_S)
 
     def verify_all(self) -> List[Problem]:
         """Hash every stored blob and report what is wrong; changes nothing.

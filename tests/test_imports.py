@@ -21,7 +21,8 @@ ARROWS = {
 }
 
 DEVICE_SIDE = {
-    "artifacts": {"numpy", "pydantic", "requests", "typing_extensions"},
+    # The last one only where signatures are verified; it is plain Python.
+    "artifacts": {"numpy", "pydantic", "requests", "typing_extensions", "securesystemslib"},
     "inference": {"numpy", "pydantic", "requests", "typing_extensions", "cv2", "sophon"},
 }
 

@@ -1,0 +1,133 @@
+"""References: how a release in a registry is written as text.
+
+``oci:FOLDER[:TAG|@DIGEST]`` names one in an OCI image layout on this machine, ``HOST[:PORT]/REPOSITORY[:TAG|@DIGEST]``
+one on a server (grammar of repository and tag: distribution-spec 1.1, "Pulling manifests").
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Tuple
+
+from typing_extensions import Literal
+
+from artifacts.digest import check_digest
+from artifacts.errors import BadDigest, BadReference, LayoutError
+from artifacts.oci import check_tag
+from artifacts.variant import Record
+
+DEFAULT_NAME = "latest"
+
+_OCI = "oci:"
+_SCHEMES = ("http://", "https://", "docker://")
+_HOST = re.compile(r"([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
+_PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_REPOSITORY = re.compile(rf"{_PART}(/{_PART})*")
+
+
+class Reference(Record):
+    """The name of a release, and where it is kept.
+
+    Attributes:
+        kind: ``oci`` for a layout on this machine, ``remote`` for a server.
+        place: The layout's folder; the server as ``host[:port]``.
+        repository: On a server, as ``models/centernet``; empty for a layout, which is one repository.
+        name: A tag, or ``sha256:<64 hex>``.
+    """
+
+    kind: Literal["oci", "remote"]
+    place: str
+    repository: str = ""
+    name: str = DEFAULT_NAME
+
+    @property
+    def by_digest(self) -> bool:
+        """Whether the name is a digest: then it means the same bytes for ever."""
+        return self.name.startswith("sha256:")
+
+    @property
+    def home(self) -> str:
+        """Where, without which release: ``oci:FOLDER`` or ``HOST/REPOSITORY``."""
+        return f"{_OCI}{self.place}" if self.kind == "oci" else f"{self.place}/{self.repository}"
+
+    def named(self, name: str) -> Reference:
+        """Return the reference to another release in the same place.
+
+        Args:
+            name: A tag or a digest.
+
+        Raises:
+            BadReference: It is neither.
+        """
+        return self.model_copy(update={"name": _checked_name(name, f"{self.home}:{name}")})
+
+    def __str__(self) -> str:
+        return f"{self.home}{'@' if self.by_digest else ':'}{self.name}"
+
+
+def parse_reference(text: str) -> Reference:
+    """Read a reference.
+
+    Args:
+        text: ``oci:FOLDER[:TAG|@sha256:..]`` or ``HOST[:PORT]/REPOSITORY[:TAG|@sha256:..]``; without tag or digest,
+            ``latest`` is meant.
+
+    Raises:
+        BadReference: It is neither, or a part of it breaks the grammar.
+    """
+    if text.startswith(_OCI):
+        place, name = _split(text[len(_OCI) :], text)
+        if not place:
+            raise BadReference(text, "the folder of the layout is missing after 'oci:'")
+        return Reference(kind="oci", place=str(Path(place).expanduser()), name=name)
+    scheme = next((one for one in _SCHEMES if text.startswith(one)), None)
+    if scheme is not None:
+        raise BadReference(text, f"a reference has no {scheme!r} in front")
+    place, slash, rest = text.partition("/")
+    if not slash or not _is_host(place):
+        raise BadReference(text, "it begins neither with 'oci:' nor with a server such as registry.example.com/")
+    repository, name = _split(rest, text)
+    if _REPOSITORY.fullmatch(repository) is None or len(place) + 1 + len(repository) > 255:
+        raise BadReference(
+            text, f"{repository[:80]!r} cannot be a repository: use lower-case letters and digits in parts"
+        )
+    return Reference(kind="remote", place=place.lower(), repository=repository, name=name)
+
+
+def is_reference(text: str) -> bool:
+    """Tell whether a text is meant as a reference rather than as a local path.
+
+    A path that exists wins, and so does one below a folder that exists. What is meant as a reference may be a bad one.
+    """
+    place, slash, _ = text.partition("/")
+    if Path(text).exists() or text.endswith(".bmodel"):
+        return False
+    if text.startswith((_OCI, *_SCHEMES)):
+        return True
+    return bool(slash) and _is_host(place) and not Path(place).exists()
+
+
+def _is_host(place: str) -> bool:
+    # As docker tells a server from the first part of a path: by a dot, a port, or this one name.
+    bare = place.rpartition("@")[2]
+    return _HOST.fullmatch(bare) is not None and place == bare and ("." in bare or ":" in bare or bare == "localhost")
+
+
+def _split(text: str, whole: str) -> Tuple[str, str]:
+    place, at, digest = text.partition("@sha256:")
+    folder, slash, last = place.rpartition("/")
+    last, colon, tag = last.rpartition(":") if ":" in last else (last, "", "")
+    place = folder + slash + last
+    if at and colon:
+        raise BadReference(whole, "it has a tag and a digest; give one of them")
+    if at:
+        return place, _checked_name("sha256:" + digest, whole)
+    return place, _checked_name(tag, whole) if colon else DEFAULT_NAME
+
+
+def _checked_name(name: str, whole: str) -> str:
+    try:
+        return check_digest(name) if name.startswith("sha256:") else check_tag(name)
+    except (BadDigest, LayoutError) as error:
+        raise BadReference(whole, str(error).rstrip(".")) from error
