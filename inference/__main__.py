@@ -7,11 +7,19 @@ import sys
 from types import ModuleType
 from typing import Dict, List, Optional
 
-from inference.commands import detect
+from inference.commands import bench, detect, doctor, pull, releases, rollback, validate
 
 DONE, FAILED, WRONG_USAGE = 0, 1, 2
 
-COMMANDS: Dict[str, ModuleType] = {"detect": detect}
+COMMANDS: Dict[str, ModuleType] = {
+    "detect": detect,
+    "pull": pull,
+    "releases": releases,
+    "rollback": rollback,
+    "validate": validate,
+    "bench": bench,
+    "doctor": doctor,
+}
 
 
 def main(arguments: Optional[List[str]] = None) -> int:

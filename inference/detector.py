@@ -3,37 +3,21 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import List, Optional, Sequence, Tuple, Type, Union
+from typing import Callable, Generator, List, Optional, Sequence, Tuple, Type, Union
 
 import numpy as np
 
 from inference.decode import REGRESSION_CHANNELS, Detections, decode
-from inference.engines import ENGINE_NAMES
 from inference.engines.base import Engine, EngineInfo
-from inference.engines.simulator import SimulatorEngine
-from inference.errors import ModelError, OptionError
+from inference.engines.choose import EngineWish, open_engine, preferred_chip
+from inference.errors import ImageError, ModelError
 from inference.model import ReleasedModel, find_model
 from inference.preprocess import preprocess_batch
-
-
-@dataclass(frozen=True)
-class StageTimes:
-    """Wall-clock seconds spent, summed over all images so far.
-
-    Attributes:
-        images: How many images that were.
-        preprocess_s: From pixels to input tensors.
-        infer_s: In the engine.
-        decode_s: From head tensors to detections.
-    """
-
-    images: int = 0
-    preprocess_s: float = 0.0
-    infer_s: float = 0.0
-    decode_s: float = 0.0
+from inference.sources import SourceLike, open_source
+from inference.stream import Network, Result, run_stream
+from inference.times import StageTimes
 
 
 class Detector:
@@ -56,34 +40,41 @@ class Detector:
         *,
         chip: Optional[str] = None,
         precision: Optional[str] = None,
+        batch: Optional[int] = None,
         conf: float = 0.35,
         top_k: int = 100,
+        device: int = 0,
         python: Optional[Path] = None,
     ) -> None:
         """Find, verify and load the model.
 
         Args:
             model: A release's folder, or a ``.bmodel`` inside one (`inference.model.find_model`).
-            engine: ``auto`` or ``simulator``; ``auto`` takes what the machine has.
-            chip: Only a model for this chip.
+            engine: ``sail`` (a device), ``simulator``, or ``auto``: a device where the machine has one, else the
+                simulator; ``engine_info`` says which.
+            chip: Only a model for this chip; None takes the device's, where the model runs on one.
             precision: Only ``fp32``, ``fp16`` or ``int8``.
+            batch: Only a model that takes so many images at once.
             conf: Lowest score that is kept, 0 to 1.
             top_k: Most detections for one image.
+            device: Which TPU, as ``bm-smi`` numbers them.
             python: The compiler environment's Python, for the simulator; None looks for it.
 
         Raises:
-            OptionError: There is no such engine, chip or precision.
+            OptionError: There is no such engine, device, chip or precision.
             ModelError: The model is missing, damaged, or does not match its release.
             EngineNotFound: This machine has no such engine.
             EngineError: The engine failed to start.
         """
-        if engine not in ENGINE_NAMES:
-            raise OptionError(f"there is no engine {engine!r}: choose one of {', '.join(ENGINE_NAMES)}")
-        self.model: ReleasedModel = find_model(Path(model), chip=chip, precision=precision)
+        wish = EngineWish(engine, device, python)
+        path, own_chip = Path(model), preferred_chip(wish)
+        # A file is what was meant: the engine says so where it is for another chip.
+        wanted = chip or (own_chip if path.is_dir() else None)
+        self.model: ReleasedModel = find_model(path, chip=wanted, precision=precision, batch=batch)
         self.times = StageTimes()
         self._conf = conf
         self._top_k = top_k
-        self._engine = _open_engine(self.model, python)
+        self._engine = _open_engine(self.model, wish)
         try:
             _check_agreement(self.model, self._engine.info)
         except BaseException:
@@ -140,13 +131,47 @@ class Detector:
         sizes = [(image.shape[0], image.shape[1]) for image in images]
         found = decode(heads, sizes, spec=spec, conf=self._conf, top_k=self._top_k)
         decoded = time.perf_counter()
-        self.times = StageTimes(
-            self.times.images + len(images),
-            self.times.preprocess_s + prepared - started,
-            self.times.infer_s + inferred - prepared,
-            self.times.decode_s + decoded - inferred,
-        )
+        self.times += StageTimes(len(images), prepared - started, inferred - prepared, decoded - inferred)
         return found
+
+    def stream(
+        self,
+        source: SourceLike,
+        *,
+        threads: Optional[int] = None,
+        on_unreadable: Optional[Callable[[ImageError], None]] = None,
+    ) -> Generator[Result, None, None]:
+        """Detect objects in every image of a folder, a video, a camera, or whatever else gives images.
+
+        Reading, preprocessing, inference and decoding overlap, in threads, so that the engine limits; a model of a
+        larger batch gets full batches where images do not come one by one. Memory does not grow with the input. Closing
+        the iterator, or leaving the loop and letting go of it, ends the threads; use no other method meanwhile.
+
+        >>> for result in detect.stream("street.mp4"):                      # doctest: +SKIP
+        ...     print(result.time_s, result.detections.boxes_xyxy)
+
+        Args:
+            source: A path, ``camera:0``, ``rtsp://...``, arrays (uint8 [H, W, 3] in BGR order), or an iterable of
+                arrays and image files (`inference.sources.open_source`). An iterable is read ahead, in a thread.
+            threads: How many read and preprocess; None takes as many as there are cores, 2 to 4.
+            on_unreadable: Called for each image that cannot be read, in its place; None logs it. It has no result.
+
+        Returns:
+            An iterator of a result for each readable image, in order: its detections, the image, name and time.
+
+        Raises:
+            OptionError: The text names no source, or ``threads`` is below 1.
+            ImageError: There is no such file or folder, or no image in it.
+            SourceError: A video cannot be opened; or, while iterating, a camera or stream gives no frames any more.
+            EngineError: While iterating: the engine failed.
+            ModelError: While iterating: the engine returned NaN, infinities or another shape.
+        """
+        network = Network(self._engine, self.model.release.preprocess, self._conf, self._top_k)
+        frames = open_source(source)
+        return run_stream(frames, network, threads=threads, on_unreadable=on_unreadable, on_times=self._count)
+
+    def _count(self, times: StageTimes) -> None:
+        self.times += times
 
     def close(self) -> None:
         """Free the model. May be called twice."""
@@ -161,9 +186,8 @@ class Detector:
         self.close()
 
 
-def _open_engine(model: ReleasedModel, python: Optional[Path]) -> Engine:
-    # Whichever name was asked for: the simulator is the one engine there is.
-    return SimulatorEngine(model.path, chip=model.variant.chip, python=python)
+def _open_engine(model: ReleasedModel, wish: EngineWish) -> Engine:
+    return open_engine(model.path, model.variant.chip, wish)
 
 
 def _check_agreement(model: ReleasedModel, info: EngineInfo) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Optional
+from typing import Optional, Tuple
 
 
 class InferenceError(Exception):
@@ -62,5 +62,77 @@ class OutputError(InferenceError):
     """
 
     def __init__(self, message: str, path: Path) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class DeployError(InferenceError):
+    """A release cannot be put to use on this device; the one in use stays. The message says what to do."""
+
+
+class NoSuchVariant(DeployError):
+    """A release has no model, or more than one, for what was asked.
+
+    Attributes:
+        fitting: Paths of the models that fit.
+        available: Paths of all models that the release has.
+    """
+
+    def __init__(self, message: str, fitting: Tuple[str, ...], available: Tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.fitting = fitting
+        self.available = available
+
+
+class NothingPulled(DeployError):
+    """The device store holds no such release; pull it first.
+
+    Attributes:
+        root: The store.
+    """
+
+    def __init__(self, message: str, root: Path) -> None:
+        super().__init__(message)
+        self.root = root
+
+
+class SelfTestFailed(DeployError):
+    """What a model gives on this device is not what its release says that it gives.
+
+    Attributes:
+        model: Path of the model inside its release.
+        head: ``heatmap``, ``size`` or ``offset``.
+        difference: Largest absolute difference, in the head's own unit; NaN where the output is no number.
+        tolerance: What was allowed.
+    """
+
+    def __init__(self, message: str, model: str, head: str, difference: float, tolerance: float) -> None:
+        super().__init__(message)
+        self.model = model
+        self.head = head
+        self.difference = difference
+        self.tolerance = tolerance
+
+
+class SourceError(InferenceError):
+    """A video, a camera or a stream cannot be opened, or gives no frames any more; look at it or at the way to it.
+
+    Attributes:
+        source: Its name, without passwords.
+    """
+
+    def __init__(self, message: str, source: str) -> None:
+        super().__init__(message)
+        self.source = source
+
+
+class AnnotationError(InferenceError):
+    """Annotations cannot be used, or are for another model; whoever supplies them has to act.
+
+    Attributes:
+        path: The file, or None where only its content is known.
+    """
+
+    def __init__(self, message: str, path: Optional[Path] = None) -> None:
         super().__init__(message)
         self.path = path

@@ -38,7 +38,9 @@ class ReleasedModel(NamedTuple):
         return self.chosen.variant
 
 
-def find_model(model: Path, *, chip: Optional[str] = None, precision: Optional[str] = None) -> ReleasedModel:
+def find_model(
+    model: Path, *, chip: Optional[str] = None, precision: Optional[str] = None, batch: Optional[int] = None
+) -> ReleasedModel:
     """Choose a bmodel and verify its bytes against the release record.
 
     Of a folder, this is the file with the smallest batch; among those one core before two, int8
@@ -48,6 +50,7 @@ def find_model(model: Path, *, chip: Optional[str] = None, precision: Optional[s
         model: A release's folder, holding ``release.json``; or a ``.bmodel`` file anywhere below one.
         chip: Only a model for this chip, such as ``BM1684X``.
         precision: Only ``fp32``, ``fp16`` or ``int8``.
+        batch: Only a model that takes so many images at once.
 
     Returns:
         The model.
@@ -64,17 +67,34 @@ def find_model(model: Path, *, chip: Optional[str] = None, precision: Optional[s
     fitting = [
         item
         for item in release.variants
-        if chip in (None, item.variant.chip) and precision in (None, item.variant.precision)
+        if chip in (None, item.variant.chip)
+        and precision in (None, item.variant.precision)
+        and batch in (None, item.variant.batch)
     ]
     if not model.is_dir():
         inside = model.absolute().relative_to(folder).as_posix()
         fitting = [item for item in fitting if item.variant.path == inside]
     if not fitting:
         listed = ", ".join(item.variant.path for item in release.variants)
-        wish = " ".join(filter(None, (chip, precision))) or model.name
+        size = None if batch is None else f"batch {batch}"
+        wish = " ".join(filter(None, (chip, precision, size))) or model.name
         raise ModelError(f"release {release.name} {release.version} has no {wish}; it has {listed}", model)
-    chosen = min(fitting, key=_preference)
+    # A device fetches what it runs: its folder of the release may hold some of the models only.
+    there = [item for item in fitting if (folder / item.variant.path).is_file()]
+    chosen = min(there or fitting, key=_preference)
     return ReleasedModel(release, chosen, _verified(folder / chosen.variant.path, chosen))
+
+
+def read_release(model: Path) -> ReleaseRecord:
+    """Read the record of a release, without looking at its models.
+
+    Args:
+        model: As for `find_model`.
+
+    Raises:
+        ModelError: There is no release, or its record is damaged or of a newer generation.
+    """
+    return _read_release(_release_folder(model) / RELEASE_FILE)
 
 
 def _check_wish(name: str, value: Optional[str], known: Tuple[str, ...]) -> None:

@@ -2,5 +2,5 @@
 
 from __future__ import annotations
 
-ENGINE_NAMES = ("auto", "simulator")
+ENGINE_NAMES = ("auto", "sail", "simulator")
 """``auto`` takes what the machine has."""

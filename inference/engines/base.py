@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Callable, Optional, Protocol, Type
 
 import numpy as np
 
-from artifacts.bmodel import TensorInfo
+from artifacts.bmodel import BmodelInfo, TensorInfo, read_bmodel
+from artifacts.errors import BmodelError
 from inference.errors import ModelError, OptionError
 
 BATCH_AXES = 4
@@ -20,7 +22,7 @@ class EngineInfo:
     """What is loaded.
 
     Attributes:
-        engine: The engine's name: ``simulator``.
+        engine: The engine's name: ``sail`` or ``simulator``.
         chip: The chip that the model was compiled for.
         input: The model's input; its shape begins with the batch that it was compiled for.
         input_dtype: What `Engine.run` takes: ``float32``, or ``uint8`` where the model takes raw pixels.
@@ -68,6 +70,31 @@ class Engine(Protocol):
     def __exit__(
         self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
     ) -> None: ...
+
+
+def read_sound_bmodel(model: Path, chip: Optional[str] = None) -> BmodelInfo:
+    """Read a bmodel's description, and refuse what would make the vendor's runtime abort or go wrong silently.
+
+    Args:
+        model: The file.
+        chip: The chip that it has to be for; None takes any.
+
+    Raises:
+        ModelError: The file is missing or damaged, or is for another chip.
+    """
+    if not model.is_file():
+        raise ModelError(f"there is no model file {model}", model)
+    try:
+        info = read_bmodel(model)
+    except (BmodelError, OSError) as error:
+        raise ModelError(str(error), model) from error
+    if not info.weight_sha256_ok:
+        raise ModelError(
+            f"the weights in {model} are not those that the compiler wrote: the file was damaged. Fetch it again", model
+        )
+    if chip is not None and info.chip != chip:
+        raise ModelError(f"{model} is for {info.chip}, not for {chip}: choose the file in the folder {chip}", model)
+    return info
 
 
 def check_batch(batch: np.ndarray, info: EngineInfo) -> None:

@@ -15,8 +15,8 @@ from typing import Any, Dict, Mapping, NamedTuple, Optional, Tuple, Type
 
 import numpy as np
 
-from artifacts.bmodel import BmodelInfo, read_bmodel
-from artifacts.errors import BmodelError
+from artifacts.bmodel import BmodelInfo
+from inference.engines.base import read_sound_bmodel
 from inference.engines.pipes import FramePipes
 from inference.errors import EngineError, ModelError, OptionError
 
@@ -242,16 +242,7 @@ def _check_model(model: Path, chip: Optional[str]) -> Optional[BmodelInfo]:
         if named and not (model.parent / named.group(1)).is_file():
             raise ModelError(f"{model} needs its weights {named.group(1)} beside it: keep both files together", model)
         return None
-    try:
-        info = read_bmodel(model)
-    except BmodelError as error:
-        raise ModelError(str(error), model) from error
-    if not info.weight_sha256_ok:
-        raise ModelError(
-            f"the weights in {model} are not those that the compiler wrote: the file was damaged. Fetch it again", model
-        )
-    if chip is not None and info.chip != chip:
-        raise ModelError(f"{model} is for {info.chip}, not for {chip}: choose the file in the folder {chip}", model)
+    info = read_sound_bmodel(model, chip)
     if info.chip not in SIMULATED_CHIPS:
         raise ModelError(f"{model} is for {info.chip}; there are simulators for {', '.join(SIMULATED_CHIPS)}", model)
     return info

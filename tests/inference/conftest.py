@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, Iterator, NamedTuple
 
 import pytest
 
 from inference.engines.locate import simulator_python
 from inference.errors import EngineNotFound
+from tests.inference.sail_files import STAND_IN
 
 FAKES = Path(__file__).parent / "fake_toolchain"
 
@@ -38,6 +40,21 @@ def mlir(tmp_path: Path) -> Path:
 def write_mlir(path: Path, tensor: str = "1x3x4x4xf32") -> Path:
     path.write_text(f"module {{\n  func.func @main(%arg0: tensor<{tensor}> loc(unknown)) -> tensor<{tensor}> {{\n")
     return path
+
+
+@pytest.fixture
+def sail(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The stand-in for the vendor's module, with one BM1684X, as if the SDK had installed it."""
+    forget_sophon()
+    monkeypatch.syspath_prepend(str(STAND_IN))
+    yield importlib.import_module("sophon.sail")
+    forget_sophon()
+
+
+def forget_sophon() -> None:
+    """Let the next import of ``sophon`` begin anew."""
+    for name in [name for name in sys.modules if name.split(".", maxsplit=1)[0] == "sophon"]:
+        del sys.modules[name]
 
 
 class CompiledModels(NamedTuple):

@@ -91,7 +91,7 @@ def test_times_are_kept_for_every_stage(engine: EngineInMemory, release: Path) -
 
 
 def test_an_unknown_engine_is_refused_before_anything_is_read(tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="choose one of auto, simulator"):
+    with pytest.raises(OptionError, match="choose one of auto, sail, simulator"):
         Detector(tmp_path / "nothing", "cuda")
 
 

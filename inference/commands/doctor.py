@@ -1,0 +1,92 @@
+"""``doctor``: what this machine has, and what fits it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from contextlib import contextmanager
+from typing import Any, Dict, Iterator, Optional, Tuple
+
+HELP = "say what this machine has for running a model, and what is missing"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Say which arguments the command takes."""
+    parser.description = (
+        "Look at packages, driver, the vendor's runtime, devices and simulator, and say how to get what "
+        "is missing. Changes nothing. Exit status: 0 a model can run here (with --model: that one), 1 none can, "
+        "2 wrong usage."
+    )
+    parser.add_argument("--model", metavar="FOLDER|FILE|REF", help="say what of this release would run here")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+
+
+def run(options: argparse.Namespace) -> bool:
+    """Do it.
+
+    Args:
+        options: The arguments.
+
+    Returns:
+        Whether a model, the one asked about if one was, can run here.
+    """
+    from inference.doctor import examine
+
+    with _native_output_aside():
+        examination = examine()
+        model, problem = _model(options.model, examination)
+    if options.json:
+        findings = [one._asdict() for one in examination.findings]
+        print(json.dumps({"findings": findings, "engine": examination.engine, "model": model, "problem": problem}))
+    else:
+        _print(examination, model, problem)
+    return examination.engine is not None and problem is None
+
+
+@contextmanager
+def _native_output_aside() -> Iterator[None]:
+    """Let what the vendor's libraries print go to standard error: standard output is for the answer."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def _model(name: Optional[str], examination: Any) -> Tuple[Optional[Dict[str, Any]], Optional[str]]:
+    """The model that would run, or why none would; neither where none was asked about."""
+    if name is None:
+        return None, None
+    if examination.engine is None:
+        return None, "nothing can run a model here: see what is missing above"
+    # Only now: an engine means that what these import is there.
+    from artifacts.errors import ArtifactError
+    from inference.doctor import fitting_model
+    from inference.errors import InferenceError
+
+    try:
+        return fitting_model(name, examination), None
+    except (InferenceError, ArtifactError) as error:
+        return None, str(error)
+
+
+def _print(examination: Any, model: Optional[Dict[str, Any]], problem: Optional[str]) -> None:
+    for one in examination.findings:
+        print(f"{one.state:8} {one.topic:16} {one.value}")
+        if one.advice:
+            print(f"{'':25} -> {one.advice}")
+    print()
+    if examination.engine is None:
+        print("No engine can run a model here.")
+    else:
+        chip = f" on a {examination.chip}" if examination.chip else ""
+        print(f"A model would run in {examination.engine}{chip}.")
+    if model is not None:
+        print(f"Of {model['release']} {model['version']} it is {model['variant']} ({model['digest']}).")
+    elif problem is not None:
+        print(f"The model asked about cannot: {problem}")

@@ -1,0 +1,227 @@
+"""The device as an engine: ``sophon.sail.Engine`` behind the protocol of `inference.engines.base`.
+
+The interface is that of sophgo/sophon-sail, docs/source_en/module_python/sail.Engine.rst. What that page leaves open is
+in its sources (release 3.10.7: src/engine.cpp, src/internal.h, src/graph.cpp):
+
+- `process` takes and gives float32, whatever the model stores: integers are ``real * input scale`` on the way in and
+  ``stored * output scale`` on the way out, done by sail with the scales that it reports.
+- It does not know zero points, and reads the bytes of any other type than float32, int8, uint8 and int32 as float32.
+- Its rounding to int8 differs between processors and for the last elements, and what is far out of range wraps round.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Optional, Tuple, Type
+
+import numpy as np
+
+from artifacts.bmodel import BmodelInfo, TensorInfo
+from inference.engines.base import EngineInfo, check_batch, check_contract, read_sound_bmodel, run_in_slices
+from inference.engines.sophon_sdk import Device, find_sail, open_device
+from inference.errors import EngineError, ModelError
+
+_INPUT_DTYPES = ("float32", "int8", "uint8")
+_OUTPUT_DTYPES = ("float32", "int8", "uint8", "int32")
+_UNSCALED = ("float32",)
+
+
+class SailEngine:
+    """A ``.bmodel`` on one device, loaded as long as this object lives.
+
+    Attributes:
+        device: The number of the device.
+    """
+
+    def __init__(self, bmodel: Path, *, device: int = 0, chip: Optional[str] = None) -> None:
+        """Load the model onto the device.
+
+        Args:
+            bmodel: The compiled file, of one network with one input and one output.
+            device: Which TPU, as ``bm-smi`` numbers them.
+            chip: The chip that it has to be for; None takes the one that it names.
+
+        Raises:
+            EngineNotFound: The vendor's module is not here.
+            ModelError: The file is missing or damaged, is for another chip than the device's, is no CenterNet of ours,
+                or sail says other things about it than it does itself.
+            EngineError: There is no such device, or the vendor's runtime refuses the model.
+        """
+        path = Path(bmodel)
+        described = read_sound_bmodel(path, chip)
+        sail = find_sail()
+        self.device = device
+        found = open_device(sail, device)
+        if found.chip is not None and found.chip != described.chip:
+            raise ModelError(
+                f"{path} is for {described.chip}, but device {device} is a {found.chip}: choose the release's file in "
+                f"the folder {found.chip}, or run this one in the simulator",
+                path,
+            )
+        self._turn = threading.Lock()
+        self._engine: Any = _load(sail, path, found, described.chip)
+        try:
+            self._graph, given, made = _described_by(self._engine, path)
+            _check_against_file(self._graph, given, made, described, path)
+            self._info = EngineInfo("sail", described.chip, given, _taken_dtype(given, described, path), made)
+            _check_output(made, described, path)
+            check_contract(self._info)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def info(self) -> EngineInfo:
+        """What is loaded."""
+        return self._info
+
+    def run(self, batch: np.ndarray) -> np.ndarray:
+        """Run the model; see `inference.engines.base.Engine.run`.
+
+        An int8 input is quantized here, by the engine's scale: halves away from zero, saturated at -128 and 127, as the
+        simulator does it.
+        """
+        check_batch(batch, self._info)
+        with self._turn:
+            if self._engine is None:
+                raise EngineError("the model was closed; load it again")
+            return run_in_slices(batch, self._info.batch, self._run_full)
+
+    def close(self) -> None:
+        """Free the model. May be called twice."""
+        # sail has no call for this: the device's memory is freed with the object.
+        self._engine = None
+
+    def __enter__(self) -> SailEngine:
+        return self
+
+    def __exit__(
+        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
+        self.close()
+
+    def _run_full(self, batch: np.ndarray) -> np.ndarray:
+        given, made = self._info.input, self._info.output
+        try:
+            outputs = self._engine.process(self._graph, {given.name: _fed(batch, given)})
+        except Exception as error:
+            raise EngineError(f"sail failed on device {self.device}: {error}. dmesg and bm-smi may say more") from error
+        if made.name not in outputs:
+            raise ModelError(f"the engine returned {', '.join(outputs) or 'nothing'} instead of {made.name}")
+        heads = np.asarray(outputs[made.name])
+        if heads.shape != made.shape:
+            raise ModelError(f"the engine returned {list(heads.shape)} instead of the model's {list(made.shape)}")
+        if heads.dtype.kind in "iu":  # a sail that leaves the scaling to its caller
+            return np.asarray(heads.astype(np.float32) * np.float32(made.scale))
+        return np.asarray(heads, dtype=np.float32)
+
+
+def _load(sail: Any, path: Path, device: Device, chip: str) -> Any:
+    try:
+        return sail.Engine(str(path), device.number, sail.IOMode.SYSIO)
+    except Exception as error:
+        causes = ["the runtime is older than the compiler that made the model", "the device's memory is full"]
+        if device.chip is None:
+            causes = [f"the device is no {chip} (sail calls it {device.reported!r})", *causes]
+        raise EngineError(
+            f"the runtime of device {device.number} does not load {path}: {error}. Likely causes: {', '.join(causes)}. "
+            "See what bm-smi and the lines above say"
+        ) from error
+
+
+def _described_by(engine: Any, path: Path) -> Tuple[str, TensorInfo, TensorInfo]:
+    """Ask the engine for the graph's name, its input and its output."""
+    graphs = list(engine.get_graph_names())
+    inputs = [name for graph in graphs for name in engine.get_input_names(graph)]
+    outputs = [name for graph in graphs for name in engine.get_output_names(graph)]
+    if (len(graphs), len(inputs), len(outputs)) != (1, 1, 1):
+        raise ModelError(
+            f"{path} has {len(graphs)} networks, {len(inputs)} inputs and {len(outputs)} outputs; expected one of each",
+            path,
+        )
+    (graph,), (given,), (made,) = graphs, inputs, outputs
+    return (
+        graph,
+        TensorInfo(
+            name=given,
+            dtype=_dtype_name(engine.get_input_dtype(graph, given)),
+            shape=tuple(engine.get_input_shape(graph, given)),
+            scale=float(engine.get_input_scale(graph, given)),
+        ),
+        TensorInfo(
+            name=made,
+            dtype=_dtype_name(engine.get_output_dtype(graph, made)),
+            shape=tuple(engine.get_output_shape(graph, made)),
+            scale=float(engine.get_output_scale(graph, made)),
+        ),
+    )
+
+
+def _dtype_name(dtype: Any) -> str:
+    """``float32`` of ``sail.Dtype.BM_FLOAT32``."""
+    name = str(getattr(dtype, "name", dtype)).rpartition(".")[2]
+    return (name[3:] if name.startswith("BM_") else name).lower()
+
+
+def _check_against_file(graph: str, given: TensorInfo, made: TensorInfo, file: BmodelInfo, path: Path) -> None:
+    """Refuse a model that the runtime understands otherwise than the file says."""
+    stage = file.nets[0].stages[0]
+    pairs = [("the network's name", graph, file.nets[0].name)]
+    for what, said, written in (("input", given, stage.inputs[0]), ("output", made, stage.outputs[0])):
+        pairs += [(f"the {what}'s name", said.name, written.name)]
+        pairs += [(f"the {what}'s type", said.dtype, written.dtype)]
+        pairs += [(f"the {what}'s shape", str(list(said.shape)), str(list(written.shape)))]
+        if said.dtype not in _UNSCALED and not math.isclose(said.scale, written.scale, rel_tol=1e-6):
+            pairs += [(f"the {what}'s scale", f"{said.scale:.9g}", f"{written.scale:.9g}")]
+    wrong = [f"{what} is {said} to sail and {written} in the file" for what, said, written in pairs if said != written]
+    if wrong:
+        raise ModelError(
+            f"sail understands {path} otherwise than it is written: {'; '.join(wrong)}. The runtime does not fit the "
+            "compiler that made the model: update libsophon and sophon-sail together",
+            path,
+        )
+
+
+def _taken_dtype(given: TensorInfo, file: BmodelInfo, path: Path) -> str:
+    """What `run` takes: raw pixels for uint8, real numbers otherwise."""
+    zero_point = file.nets[0].stages[0].inputs[0].zero_point
+    if given.dtype not in _INPUT_DTYPES or not _is_scalable(given, zero_point):
+        raise ModelError(
+            f"{path} takes {given.dtype} with scale {given.scale:g} and zero point {zero_point}, which sail cannot "
+            "feed: compile it with a float32 input, or with the preprocessing fused (uint8)",
+            path,
+        )
+    # uint8 with scale 1 is raw pixels, as the simulator has it; any other integer input stands for real numbers.
+    return "uint8" if given.dtype == "uint8" and given.scale == 1 else "float32"
+
+
+def _check_output(made: TensorInfo, file: BmodelInfo, path: Path) -> None:
+    zero_point = file.nets[0].stages[0].outputs[0].zero_point
+    if made.dtype not in _OUTPUT_DTYPES or not _is_scalable(made, zero_point):
+        raise ModelError(
+            f"{path} gives {made.dtype} with scale {made.scale:g} and zero point {zero_point}, which sail cannot read "
+            "back: compile it with a float32 output",
+            path,
+        )
+
+
+def _is_scalable(tensor: TensorInfo, zero_point: int) -> bool:
+    return tensor.dtype in _UNSCALED or (zero_point == 0 and tensor.scale > 0)
+
+
+def _fed(batch: np.ndarray, given: TensorInfo) -> np.ndarray:
+    """What `process` is given: contiguous float32, of which sail makes what the input stores.
+
+    For an integer input these are the real values of the integers that are wanted, so that sail's own rounding finds
+    nothing to round. sail would rewrite an array that is not contiguous, in the caller's hands.
+    """
+    if given.dtype == "float32" or batch.dtype == np.uint8:
+        return np.ascontiguousarray(batch, dtype=np.float32)
+    limits = np.iinfo(given.dtype)
+    scale = np.float32(given.scale)
+    scaled = batch * scale
+    whole = np.sign(scaled) * np.floor(np.abs(scaled) + np.float32(0.5))
+    return np.ascontiguousarray(np.clip(whole, limits.min, limits.max) / scale, dtype=np.float32)

@@ -1,0 +1,267 @@
+"""``python -m inference validate``: how accurate a model is on this device, by the protocol of its release."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+
+import numpy as np
+
+from artifacts.digest import digest_bytes
+from artifacts.release import Accuracy, Protocol, ReleaseRecord
+from artifacts.variant import Record
+from inference.accuracy import average_precision
+from inference.annotations import Annotations, class_of_category, dataset_digest, read_annotations
+from inference.decode import Detections
+from inference.deploy.local import local_release
+from inference.detector import Detector
+from inference.errors import ImageError, OptionError
+from inference.images import decode_image, read_file
+from inference.measuring import Figures, Setting, Timer, figures_text, setting_of
+from inference.model import ReleasedModel, read_release
+from inference.output_files import write_whole
+from inference.progress import Progress
+
+SCORE_FLOOR, TOP_K = 0.001, 100
+METRIC = "COCO bbox AP@[.50:.95]"
+PROTOCOLS = ("coco",)
+
+
+class ValidationReport(Record):
+    """What a run of `validate` found.
+
+    Attributes:
+        setting: What it was made with.
+        protocol: How accuracy was measured, and on what.
+        ap: Average precision over IoU 0.50 to 0.95, 0 to 1; None where nothing is annotated.
+        ap50: At IoU 0.50.
+        recorded: What the release says of this model.
+        comparable: Whether the two may be compared: the data set and the protocol are the same.
+        comparison: The difference, or why there is none, in words.
+        stages: Times of an image in each stage, and ``total`` of all.
+        images_per_second: The stages one after the other, without reading.
+        unreadable: Names of the images that could not be read; they do not count.
+    """
+
+    setting: Setting
+    protocol: Protocol
+    ap: Optional[float]
+    ap50: Optional[float]
+    recorded: Optional[Accuracy]
+    comparable: bool
+    comparison: str
+    stages: Dict[str, Figures]
+    images_per_second: float
+    unreadable: Tuple[str, ...] = ()
+
+
+class Seen(NamedTuple):
+    """What came out of the images so far.
+
+    Attributes:
+        found: Image id to its detections; class ids are positions in the annotations' categories.
+        digests: Image id to the digest of the file.
+        unreadable: Names of the images that could not be read.
+        timer: Times of the calls.
+    """
+
+    found: Dict[int, Detections]
+    digests: Dict[int, str]
+    unreadable: List[str]
+    timer: Timer
+
+
+def validate(options: argparse.Namespace) -> ValidationReport:
+    """Run the command.
+
+    Args:
+        options: ``model``, ``engine``, ``device``, ``chip``, ``precision``, ``batch``, ``images``, ``annotations``,
+            ``protocol``, ``limit``, ``report`` and ``detections``.
+
+    Returns:
+        What was found; it was printed, and written where ``report`` names a file.
+
+    Raises:
+        AnnotationError: The annotations cannot be used, or are for another model.
+        ImageError: There is no folder of images, or none of the annotated images can be read.
+        OptionError: There is no such protocol.
+        InferenceError: The model or the engine failed, or a file cannot be written.
+    """
+    if options.protocol not in PROTOCOLS:
+        raise OptionError(f"there is no protocol {options.protocol!r}: choose one of {', '.join(PROTOCOLS)}")
+    truth = read_annotations(options.annotations)
+    truth = truth if options.limit is None else truth.first(options.limit)
+    if not options.images.is_dir():
+        raise ImageError(f"there is no folder {options.images} with the images", options.images)
+    model = local_release(options.model)
+    floor, top_k = _limits(read_release(model))
+    with Detector(
+        model,
+        options.engine,
+        chip=options.chip,
+        precision=options.precision,
+        batch=options.batch,
+        device=options.device,
+        conf=floor,
+        top_k=top_k,
+    ) as detector:
+        setting = setting_of(detector, options.device)
+        print(f"{detector.model.path} on the {setting.engine} of {setting.chip}; {setting.model_digest}", flush=True)
+        positions = class_of_category(truth, detector.class_names)
+        seen = look(detector, truth, options.images, positions)
+        if not seen.found:
+            raise ImageError(f"none of the {len(truth.images)} annotated images can be read", options.images)
+        report = assess(truth, seen, detector.model, setting)
+    if options.detections is not None:
+        write_whole(options.detections, json.dumps(coco_results(truth, seen.found)).encode() + b"\n")
+    if options.report is not None:
+        write_whole(options.report, (report.model_dump_json(indent=1) + "\n").encode())
+    _print(report)
+    return report
+
+
+def look(detector: Detector, truth: Annotations, folder: Path, positions: Dict[int, int]) -> Seen:
+    """Detect objects in the annotated images, in full batches where the model takes several.
+
+    Args:
+        detector: The detector, with the protocol's limits.
+        truth: Which images.
+        folder: Where they lie.
+        positions: Class id to position in ``truth.categories``; other classes are left out, for there is no truth about
+            them.
+
+    Returns:
+        What was found in each image that can be read.
+    """
+    seen = Seen({}, {}, [], Timer([]))
+    progress = Progress(len(truth.images))
+    waiting: List[Tuple[int, np.ndarray]] = []
+    read_s = 0.0
+    for image, name in truth.images.items():
+        started = time.perf_counter()
+        try:
+            data = read_file(folder / name)
+            waiting.append((image, decode_image(data, folder / name)))
+            seen.digests[image] = digest_bytes(data)
+        except ImageError as error:
+            progress.clear()
+            print(f"skipped: {error}", file=sys.stderr)
+            seen.unreadable.append(name)
+        read_s += time.perf_counter() - started
+        progress.step()
+        if len(waiting) == detector.model.variant.batch:
+            _detect(detector, waiting, seen, positions, read_s)
+            waiting, read_s = [], 0.0
+    if waiting:
+        _detect(detector, waiting, seen, positions, read_s)
+    progress.clear()
+    return seen
+
+
+def assess(truth: Annotations, seen: Seen, model: ReleasedModel, setting: Setting) -> ValidationReport:
+    """Compute the accuracy, and compare it with the release's where that is allowed.
+
+    Args:
+        truth: The annotations.
+        seen: What `look` found.
+        model: The model.
+        setting: What it was run on.
+    """
+    names = {image: name for image, name in truth.images.items() if image in seen.found}
+    counted = truth._replace(images=names, boxes={image: truth.boxes[image] for image in names})
+    floor, top_k = _limits(model.release)
+    figures = average_precision(counted, seen.found, max_detections=top_k)
+    protocol = Protocol(
+        name=PROTOCOLS[0],
+        dataset_digest=dataset_digest(truth.digest, [(name, seen.digests[image]) for image, name in names.items()]),
+        images=len(names),
+        score_floor=floor,
+        top_k=top_k,
+        metric=METRIC,
+    )
+    problem = _incomparable(protocol, model)
+    recorded = model.chosen.accuracy
+    if problem is None and recorded is not None and figures.ap is not None:
+        # Rounded first: a difference of -1e-17 is none.
+        comparison = (
+            f"AP {round(figures.ap - recorded.ap, 4) + 0.0:+.4f} against the {recorded.ap:.4f} that the release records"
+        )
+    else:
+        comparison = f"not to be compared with the release's numbers: {problem or 'nothing is annotated'}"
+    return ValidationReport(
+        setting=setting,
+        protocol=protocol,
+        ap=figures.ap,
+        ap50=figures.ap50,
+        recorded=recorded,
+        comparable=problem is None and figures.ap is not None,
+        comparison=comparison,
+        stages=seen.timer.figures(),
+        images_per_second=seen.timer.images_per_second(),
+        unreadable=tuple(seen.unreadable),
+    )
+
+
+def coco_results(truth: Annotations, found: Dict[int, Detections]) -> List[Dict[str, Any]]:
+    """The detections in COCO's results layout (cocodataset.org, "Results format"), with the ids of the annotations.
+
+    Args:
+        truth: Gives the category ids.
+        found: Image id to what was found there; class ids are positions in ``truth.categories``.
+    """
+    results = []
+    for image, one in found.items():
+        boxes = one.boxes_xyxy.astype(np.float64)
+        boxes[:, 2:] -= boxes[:, :2]
+        for box, score, position in zip(boxes.tolist(), one.scores.tolist(), one.class_ids.tolist()):
+            category = truth.categories[position][0]
+            results.append({"image_id": image, "category_id": category, "bbox": box, "score": score})
+    return results
+
+
+def _detect(
+    detector: Detector, waiting: List[Tuple[int, np.ndarray]], seen: Seen, positions: Dict[int, int], read_s: float
+) -> None:
+    before = detector.times
+    found = detector.detect([pixels for _, pixels in waiting])
+    seen.timer.detected(before, detector.times, read_s)
+    for (image, _), one in zip(waiting, found):
+        kept = np.isin(one.class_ids, list(positions))
+        ids = np.array([positions[class_id] for class_id in one.class_ids[kept].tolist()], dtype=np.int32)
+        seen.found[image] = Detections(one.boxes_xyxy[kept], one.scores[kept], ids)
+
+
+def _limits(release: ReleaseRecord) -> Tuple[float, int]:
+    """Score floor and top K of the release's protocol, or COCO's usual ones where it has none."""
+    protocol = release.protocol
+    return (SCORE_FLOOR, TOP_K) if protocol is None else (protocol.score_floor, protocol.top_k)
+
+
+def _incomparable(protocol: Protocol, model: ReleasedModel) -> Optional[str]:
+    """Why numbers must not be compared with the release's, or None where they may."""
+    recorded = model.release.protocol
+    if recorded is None or model.chosen.accuracy is None:
+        return "it records none for this model"
+    if (recorded.name, recorded.metric) != (protocol.name, protocol.metric):
+        return f"it was measured by {recorded.name}, {recorded.metric}"
+    if recorded.dataset_digest != protocol.dataset_digest:
+        return f"it was measured on another data set ({recorded.images} images, {recorded.dataset_digest})"
+    return None
+
+
+def _print(report: ValidationReport) -> None:
+    protocol = report.protocol
+    shown = ["none" if value is None else f"{value:.4f}" for value in (report.ap, report.ap50)]
+    print(f"AP {shown[0]}, AP50 {shown[1]} on {protocol.images} images by {protocol.metric}")
+    print(f"data set {protocol.dataset_digest}")
+    print(report.comparison)
+    print("ms an image:")
+    print(figures_text(report.stages))
+    if report.unreadable:
+        print(
+            f"{len(report.unreadable)} images could not be read: {', '.join(report.unreadable[:10])}", file=sys.stderr
+        )
