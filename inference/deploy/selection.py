@@ -1,0 +1,126 @@
+"""Which models of a release a device takes: exactly one, unless all that fit are asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Dict, List, Optional, Sequence, Tuple
+
+from artifacts.digest import digest_bytes, hex_of
+from artifacts.oci import RECORD_TITLE
+from artifacts.release import CHIPS, PRECISIONS, ReleaseRecord
+from artifacts.store import Blob
+from artifacts.variant import Variant
+from inference.errors import NoSuchVariant, OptionError
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is asked for; None leaves it open.
+
+    Attributes:
+        chip: ``BM1684``, ``BM1684X`` or ``BM1688``.
+        precision: ``fp32``, ``fp16`` or ``int8``.
+        batch: Images at once.
+        cores: Cores of the chip.
+        every: Take all that fit, not exactly one.
+    """
+
+    chip: Optional[str] = None
+    precision: Optional[str] = None
+    batch: Optional[int] = None
+    cores: Optional[int] = None
+    every: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot exist.
+
+        Raises:
+            OptionError: There is no such chip or precision at all.
+        """
+        for name, value, known in (("chip", self.chip, CHIPS), ("precision", self.precision, PRECISIONS)):
+            if value is not None and value not in known:
+                raise OptionError(f"there is no {name} {value!r}: choose one of {', '.join(known)}")
+
+    def fits(self, variant: Variant) -> bool:
+        """Whether a variant is what is asked for."""
+        return (
+            self.chip in (None, variant.chip)
+            and self.precision in (None, variant.precision)
+            and self.batch in (None, variant.batch)
+            and self.cores in (None, variant.cores)
+        )
+
+    def __str__(self) -> str:
+        parts = [self.chip, self.precision]
+        parts += [f"batch {self.batch}"] if self.batch is not None else []
+        parts += [f"{self.cores} core{'s' if self.cores > 1 else ''}"] if self.cores is not None else []
+        return " ".join(filter(None, parts))
+
+
+def select(record: ReleaseRecord, chips: Sequence[str], wish: Wish) -> Tuple[Variant, ...]:
+    """Choose among the models of a release.
+
+    Args:
+        record: The release.
+        chips: The chips whose files can be had: one, where a single chip's manifest was named.
+        wish: What is asked for.
+
+    Returns:
+        Exactly one variant; with ``wish.every`` at least one, sorted.
+
+    Raises:
+        NoSuchVariant: None fits, or several do where one is wanted; the message lists them.
+    """
+    there = [item.variant for item in record.variants if item.variant.chip in chips]
+    fitting = [variant for variant in there if wish.fits(variant)]
+    release = f"release {record.name} {record.version}"
+    available = tuple(variant.path for variant in there)
+    if not fitting:
+        raise NoSuchVariant(f"{release} has no model for {wish}; it has {_listed(there)}", (), available)
+    if len(fitting) > 1 and not wish.every:
+        asked = f" for {wish}" if str(wish) else ""
+        raise NoSuchVariant(
+            f"{release} has {len(fitting)} models{asked}: {_listed(fitting)}. Say which by --chip, --precision, "
+            "--batch and --cores, or take them all by --all",
+            tuple(variant.path for variant in fitting),
+            available,
+        )
+    return tuple(fitting)
+
+
+def wanted_files(blobs: Dict[str, Blob], record: Blob, variants: Sequence[Variant]) -> Dict[str, Blob]:
+    """Name the files that go with some variants: their bmodels, the record, and whatever is no bmodel.
+
+    Args:
+        blobs: All files of the chosen chips, by path in the release.
+        record: The release record.
+        variants: What was chosen.
+
+    Returns:
+        What to fetch, by path in the release.
+    """
+    paths = {variant.path for variant in variants}
+    chips = {variant.chip for variant in variants}
+    others = set(CHIPS) - chips
+    kept = {
+        title: blob
+        for title, blob in blobs.items()
+        if title in paths or not (title.endswith(".bmodel") or title.split("/")[0] in others)
+    }
+    return {**kept, RECORD_TITLE: record}
+
+
+def selection_name(variants: Sequence[Variant]) -> str:
+    """Name a choice of variants, as a part of a folder's name: ``BM1684X_int8_4b``, or a number and a digest."""
+    if len(variants) == 1:
+        return f"{variants[0].chip}_{variants[0].stem[len('centernet_') :]}"
+    paths = "\n".join(sorted(variant.path for variant in variants))
+    return f"{len(variants)}_models_{hex_of(digest_bytes(paths.encode()))[:12]}"
+
+
+def _listed(variants: List[Variant]) -> str:
+    texts = []
+    for variant in variants:
+        cores = f" {variant.cores} cores" if variant.cores > 1 else ""
+        texts.append(f"{variant.chip} {variant.precision} batch {variant.batch}{cores}")
+    return ", ".join(texts) or "none"

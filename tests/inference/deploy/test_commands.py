@@ -1,0 +1,97 @@
+"""The commands pull, rollback and releases, as a user sees them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import List
+
+import pytest
+
+from inference.__main__ import main
+from inference.deploy import commands
+from inference.engines.choose import EngineWish
+from tests.inference.deploy.support import INT8, EngineInMemory, publish
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine whose simulator is the engine in memory."""
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\n")
+    python.chmod(0o755)
+    monkeypatch.setenv("CENTERNET_TOOLCHAIN_PYTHON", str(python))
+    monkeypatch.setenv("CENTERNET_DEVICE_STORE", str(tmp_path / "device"))
+    off: List[float] = []
+
+    def opened(path: Path, chip: str, wish: EngineWish) -> EngineInMemory:
+        return EngineInMemory(INT8, dict(enumerate(off)))
+
+    monkeypatch.setattr(commands, "open_engine", opened)
+    return tmp_path / "device"
+
+
+def pull(folder: Path, version: str, *options: str) -> int:
+    reference = str(publish(folder, version))
+    return main(["pull", reference, "--chip", "BM1684X", "--precision", "int8", "--engine", "simulator", *options])
+
+
+def test_pull_tests_switches_and_says_so(device: Path, tmp_path: Path, capsys: Capture) -> None:
+    assert pull(tmp_path, "1.0.0") == 0
+    shown = capsys.readouterr().out
+    assert f"self-test passed: {INT8.path}" in shown and "MB fetched" in shown and f"in use now: {device}" in shown
+    assert pull(tmp_path, "1.0.0") == 0
+    shown = capsys.readouterr().out
+    assert "everything was here already" in shown and "was in use already" in shown
+
+
+def test_pull_of_more_than_one_model_fails_with_what_there_is(device: Path, tmp_path: Path, capsys: Capture) -> None:
+    assert main(["pull", str(publish(tmp_path)), "--engine", "simulator"]) == 1
+    assert "BM1684X fp16 batch 1, BM1684X int8 batch 1, BM1688 int8 batch 4 2 cores" in capsys.readouterr().err
+    assert main(["pull", str(publish(tmp_path)), "--chip", "BM9"]) == 2
+    assert main(["pull", "no reference"]) == 1
+    assert "names no release in a registry" in capsys.readouterr().err
+
+
+def test_pull_without_an_engine_fetches_nothing_unless_told_not_to_switch(
+    device: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CENTERNET_TOOLCHAIN_PYTHON", str(tmp_path / "none"))
+    assert pull(tmp_path, "1.0.0") == 1
+    assert "--no-activate" in capsys.readouterr().err and not device.exists()
+    assert pull(tmp_path, "1.0.0", "--engine", "auto") == 1
+    assert "--no-activate" in capsys.readouterr().err and not device.exists()
+    assert pull(tmp_path, "1.0.0", "--no-activate") == 0
+    assert "not put to use" in capsys.readouterr().out and not (device / "current").exists()
+    assert pull(tmp_path, "1.0.0", "--no-self-test") == 0
+    assert "self-test skipped" in capsys.readouterr().out and (device / "current").is_dir()
+
+
+def test_rollback_and_releases_say_what_is_in_use(device: Path, tmp_path: Path, capsys: Capture) -> None:
+    assert main(["releases"]) == 0
+    assert "no releases in" in capsys.readouterr().out
+    assert main(["rollback"]) == 1
+    for version in ("1.0.0", "1.1.0", "1.2.0"):
+        assert pull(tmp_path, version) == 0
+    assert main(["rollback"]) == 0
+    capsys.readouterr()
+    assert main(["releases"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:3] for line in lines[1:]] == [
+        ["current", "centernet", "1.1.0"],
+        ["previous", "centernet", "1.2.0"],
+    ]
+    assert "sha256:" in lines[0] and lines[0].split()[:2] == ["centernet", "1.0.0"]
+    assert main(["releases", "--prune"]) == 0
+    shown = capsys.readouterr().out
+    assert "removed 1 releases" in shown and len(shown.splitlines()) == 3
+
+
+def test_another_store_is_another_device(device: Path, tmp_path: Path, capsys: Capture) -> None:
+    other = tmp_path / "other"
+    assert pull(tmp_path, "1.0.0", "--store", str(other)) == 0
+    assert (other / "current").is_dir() and not device.exists()
+    capsys.readouterr()
+    assert main(["releases", "--store", str(other)]) == 0
+    assert "current" in capsys.readouterr().out
