@@ -1,153 +1,184 @@
-"""``python -m inference detect``: images in, annotated images and results JSON out."""
+"""``python -m inference detect``: images, videos or streams in; annotated ones and results JSON out."""
 
 from __future__ import annotations
 
 import argparse
-import json
+import signal
 import sys
+import threading
 import time
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import Dict, List, Tuple
+from typing import Any, Iterator, Optional
 
-import cv2
-import numpy as np
-
-from artifacts.errors import ArtifactError
-from artifacts.files import atomic_write
-from inference.decode import Detections
+from inference.annotate import Annotator
+from inference.deploy.local import local_release
 from inference.detector import Detector
-from inference.draw import draw
-from inference.errors import ImageError, OptionError, OutputError
-from inference.images import read_image
-from inference.results import coco_results
-
-RESULTS_FILE = "detections.json"
-
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp"})
+from inference.errors import ImageError, OptionError
+from inference.outputs import RESULTS_FILE, Outputs, prepare_folder
+from inference.progress import Progress
+from inference.results import summary
+from inference.sources import Source, is_live, open_source
+from inference.times import StageTimes
 
 
 def detect(options: argparse.Namespace) -> int:
     """Run the command.
 
     Args:
-        options: ``model``, ``input``, ``output``, ``conf``, ``engine``, ``chip`` and ``precision``.
+        options: ``model``, ``input``, ``output``, ``conf``, ``engine``, ``chip``, ``precision``, ``batch``,
+            ``device``, ``vendor_json``, ``no_pictures`` and ``limit``.
 
     Returns:
         How many images could not be read; they were named and skipped.
 
     Raises:
-        OptionError: The output folder is the images' own folder.
+        OptionError: The output folder is the images' own folder, or there is none for what needs one.
         ImageError: There is no image at all.
+        SourceError: A video cannot be opened, or a camera or stream gives no frames.
         OutputError: The output folder cannot be written.
         InferenceError: The model or the engine failed.
     """
-    images = list_images(options.input)
-    output = _prepare_output(options.output, images)
-    clock: Dict[str, float] = {"read": 0.0, "draw": 0.0, "write": 0.0}
-    found: List[Tuple[str, Detections]] = []
-    unreadable = 0
-    started = time.perf_counter()
-    with Detector(
-        options.model, options.engine, chip=options.chip, precision=options.precision, conf=options.conf
-    ) as detector:
-        clock["load"] = time.perf_counter() - started
+    if options.vendor_json and options.output is None:
+        raise OptionError("--vendor-json needs --output, the folder that the file is written into")
+    source = open_source(options.input, limit=options.limit)
+    if options.output is not None:
+        prepare_folder(options.output, source, beside=_home(options.input), pictures=not options.no_pictures)
+    with _termination_interrupts(), ExitStack() as stack:
+        started = time.perf_counter()
+        detector = stack.enter_context(_open_detector(options))
+        load_s = time.perf_counter() - started
         info = detector.engine_info
-        print(f"{detector.model.path} on the {info.engine} of {info.chip}")
-        try:
-            for path in images:
-                try:
-                    found.append((path.name, _detect_file(path, output, detector, clock)))
-                except ImageError as error:
-                    unreadable += 1
-                    print(f"skipped: {error}", file=sys.stderr)
-        finally:
-            # Also after a failure or Ctrl-C: what was found until then is whole.
-            entries = coco_results(found, detector.class_names)
-            _write(output / RESULTS_FILE, (json.dumps(entries, indent=1) + "\n").encode())
-        _report(detector, clock, len(found), len(entries), output)
-    if unreadable:
-        print(f"{unreadable} of {len(images)} images could not be read", file=sys.stderr)
-    return unreadable
+        print(f"{detector.model.path} on the {info.engine} of {info.chip}", flush=True)
+        outputs = _open_outputs(options, source, detector)
+        if outputs is not None:
+            stack.enter_context(outputs)
+        run = _Run(detector, source, outputs)
+        run.work()
+        if outputs is not None:
+            outputs.close()
+        run.report(load_s, options.output)
+    return run.unreadable
 
 
-def list_images(source: Path) -> List[Path]:
-    """The images to look at, by name.
+class _Run:
+    """One pass over the source.
 
-    Args:
-        source: One image file, or a folder; its sub-folders are not looked into.
-
-    Returns:
-        At least one path.
-
-    Raises:
-        ImageError: There is no such file or folder, or no image in it.
+    Attributes:
+        unreadable: How many images could not be read.
     """
-    if source.is_file():
-        return [source]
-    if not source.is_dir():
-        raise ImageError(f"there is no image or folder {source}", source)
-    images = sorted(path for path in source.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
-    if not images:
-        raise ImageError(f"the folder {source} holds no image ({', '.join(sorted(IMAGE_SUFFIXES))})", source)
-    return images
+
+    def __init__(self, detector: Detector, source: Source, outputs: Optional[Outputs]) -> None:
+        self.unreadable = 0
+        self._detector = detector
+        self._source = source
+        self._outputs = outputs
+        self._detections = 0
+        self._progress = Progress(source.total)
+
+    def work(self) -> None:
+        results = self._detector.stream(self._source, on_unreadable=self._skip)
+        with ExitStack() as stack:
+            stack.enter_context(closing(results))
+            stack.push(self._end_engine)
+            for result in results:
+                self._detections += len(result.detections)
+                if self._outputs is not None:
+                    self._outputs.add(result)
+                else:
+                    print(f"{result.name}: {summary(result.detections, self._detector.class_names)}", flush=True)
+                self._progress.step()
+        self._progress.clear()
+
+    def report(self, load_s: float, folder: Optional[Path]) -> None:
+        """Say what was found, and where the time went."""
+        times, seconds = self._detector.times, self._progress.seconds
+        what = "frames" if self._source.files is None else "images"
+        annotator = None if self._outputs is None else self._outputs.annotator
+        where = f"; {'pictures and ' if annotator else ''}{RESULTS_FILE} are in {folder}" if folder else ""
+        print(f"{self._detections} detections in {times.images} {what}{where}")
+        if self._source.dropped:
+            print(f"{self._source.dropped} frames were left out because newer ones had come")
+        if times.images:
+            print(f"ms of work an image: {_stages_text(times, annotator)}")
+            print(
+                f"end to end: {seconds:.2f} s, {1000 * seconds / times.images:.1f} ms an image, "
+                f"{times.images / seconds:.1f} images/s; loading the model took {load_s:.1f} s"
+            )
+        if self.unreadable:
+            total = times.images + self.unreadable
+            print(f"{self.unreadable} of {total} {what} could not be read", file=sys.stderr)
+
+    def _skip(self, error: ImageError) -> None:
+        self.unreadable += 1
+        self._progress.clear()
+        print(f"skipped: {error}", file=sys.stderr)
+        self._progress.step()
+
+    def _end_engine(self, kind: object, error: Optional[BaseException], trace: object) -> None:
+        """After Ctrl-C, nobody wants to wait for a simulator that takes a minute a run."""
+        if isinstance(error, KeyboardInterrupt):
+            self._progress.clear()
+            print(f"stopping after {self._progress.done} images; what was found is kept", file=sys.stderr)
+            self._detector.close()
 
 
-def _prepare_output(output: Path, images: List[Path]) -> Path:
-    """Make the folder, and find out now rather than after the first image whether it can be written."""
-    if output.resolve() == images[0].resolve().parent:
-        raise OptionError(f"--output is the images' own folder {output}: the originals would be overwritten")
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"the output folder {output} cannot be made: {error}", output) from error
-    _write(output / RESULTS_FILE, b"[]\n")
-    return output
+def _open_detector(options: argparse.Namespace) -> Detector:
+    return Detector(
+        local_release(options.model),
+        options.engine,
+        chip=options.chip,
+        precision=options.precision,
+        batch=options.batch,
+        conf=options.conf,
+        device=options.device,
+    )
 
 
-def _detect_file(path: Path, output: Path, detector: Detector, clock: Dict[str, float]) -> Detections:
-    """Read, detect, draw and write one image."""
-    started = time.perf_counter()
-    image = read_image(path)
-    read = time.perf_counter()
-    detections = detector(image)
-    detected = time.perf_counter()
-    picture = draw(image, detections, detector.class_names)
-    drawn = time.perf_counter()
-    _write(output / path.name, _encode(picture, path))
-    clock["read"] += read - started
-    clock["draw"] += drawn - detected
-    clock["write"] += time.perf_counter() - drawn
-    print(f"{path.name}: {len(detections)} detections in {detected - read:.2f} s", flush=True)
-    return detections
+def _open_outputs(options: argparse.Namespace, source: Source, detector: Detector) -> Optional[Outputs]:
+    if options.output is None:
+        return None
+    return Outputs(
+        options.output,
+        source,
+        detector.class_names,
+        bmodel=detector.model.path,
+        pictures=not options.no_pictures,
+        vendor_json=options.vendor_json,
+    )
 
 
-def _encode(picture: np.ndarray, path: Path) -> bytes:
-    suffix = path.suffix.lower()
-    encoded, data = cv2.imencode(suffix if suffix in IMAGE_SUFFIXES else ".jpg", picture)
-    if not encoded:
-        raise ImageError(f"the annotated picture of {path} cannot be encoded", path)
-    return bytes(data.tobytes())
-
-
-def _write(path: Path, data: bytes) -> None:
-    try:
-        atomic_write(path, data)
-    except (OSError, ArtifactError) as error:
-        raise OutputError(f"{path} cannot be written: {error}", path) from error
-
-
-def _report(detector: Detector, clock: Dict[str, float], images: int, detections: int, output: Path) -> None:
-    print(f"{detections} detections in {images} images; pictures and {RESULTS_FILE} are in {output}")
-    if not images:
-        return
-    times = detector.times
+def _stages_text(times: StageTimes, annotator: Optional[Annotator]) -> str:
     stages = {
-        "read": clock["read"],
+        "read": times.read_s,
         "preprocess": times.preprocess_s,
         "infer": times.infer_s,
         "decode": times.decode_s,
-        "draw": clock["draw"],
-        "write": clock["write"],
     }
-    shown = ", ".join(f"{name} {1000 * seconds / images:.1f}" for name, seconds in stages.items())
-    print(f"ms an image: {shown}; loading the model took {clock['load']:.1f} s")
+    if annotator is not None:
+        stages.update(draw=annotator.draw_s, write=annotator.write_s)
+    return ", ".join(f"{name} {1000 * spent / times.images:.1f}" for name, spent in stages.items())
+
+
+def _home(text: str) -> Optional[Path]:
+    """The folder that an input is, or lies in; None where it is no file."""
+    if is_live(text):
+        return None
+    return Path(text) if Path(text).is_dir() else Path(text).parent
+
+
+@contextmanager
+def _termination_interrupts() -> Iterator[None]:
+    """Let SIGTERM, by which systemd ends what it runs, do as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -20,7 +20,7 @@ _GOLDEN_RATIO = 0.618033988749895
 Colour = Tuple[int, int, int]
 
 
-def draw(image: np.ndarray, detections: Detections, class_names: Sequence[str]) -> np.ndarray:
+def draw(image: np.ndarray, detections: Detections, class_names: Sequence[str], *, enlarge: bool = True) -> np.ndarray:
     """Draw boxes, class names and scores.
 
     Text and lines grow with the picture; a small picture is enlarged by a whole factor first. The
@@ -30,11 +30,12 @@ def draw(image: np.ndarray, detections: Detections, class_names: Sequence[str]) 
         image: uint8 [H, W, 3], channels in BGR order; not changed.
         detections: Boxes in pixels of the image.
         class_names: The name of each class id; an id without one is shown as its number.
+        enlarge: Whether a small picture may grow.
 
     Returns:
         uint8 [k H, k W, 3] BGR, a new picture; k is 1 where the longer side is at least 512 pixels.
     """
-    factor = max(1, -(-MIN_SIDE // max(image.shape[:2])))
+    factor = max(1, -(-MIN_SIDE // max(image.shape[:2]))) if enlarge else 1
     picture = np.ascontiguousarray(np.repeat(np.repeat(image, factor, axis=0), factor, axis=1))
     height, width = picture.shape[:2]
     line = max(1, round(max(height, width) / 400))

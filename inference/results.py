@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import PurePath
-from typing import Dict, List, Sequence, Tuple, Union
+from typing import Dict, List, Optional, Sequence, Union
 
 from inference.decode import Detections
 
@@ -14,32 +15,35 @@ _COCO_GAPS = frozenset({12, 26, 29, 30, 45, 66, 68, 69, 71, 83})
 _COCO_CLASSES = 80
 
 
-def coco_results(found: Sequence[Tuple[str, Detections]], class_names: Sequence[str]) -> List[Entry]:
-    """Put the detections of several images into COCO's results format.
+def coco_entries(
+    image_id: int, name: str, detections: Detections, categories: Sequence[int], *, time_s: Optional[float] = None
+) -> List[Entry]:
+    """Put the detections of one image into COCO's results format.
 
     Args:
-        found: File name and detections of each image.
-        class_names: The name of each class id of the model.
+        image_id: The image's id.
+        name: Its file name, or the video's with the number of the frame.
+        detections: What was found in it.
+        categories: The category id of each class id (`category_ids`).
+        time_s: When it was, in seconds; None leaves that out.
 
     Returns:
         One entry for each detection: ``image_id``, ``category_id``, ``bbox`` as [left, top, width, height] in pixels,
-        ``score``, and ``file_name`` on top of the format.
+        ``score``, and on top of the format ``file_name`` and ``time_s``.
     """
-    categories = category_ids(class_names)
-    numbers = image_ids([name for name, _ in found])
     entries: List[Entry] = []
-    for number, (name, detections) in zip(numbers, found):
-        for box, score, class_id in zip(detections.boxes_xyxy, detections.scores, detections.class_ids):
-            left, top, right, bottom = (float(value) for value in box)
-            entries.append(
-                {
-                    "image_id": number,
-                    "category_id": categories[class_id],
-                    "bbox": [round(value, 3) for value in (left, top, right - left, bottom - top)],
-                    "score": round(float(score), 6),
-                    "file_name": name,
-                }
-            )
+    for box, score, class_id in zip(detections.boxes_xyxy, detections.scores, detections.class_ids):
+        left, top, right, bottom = (float(value) for value in box)
+        entry: Entry = {
+            "image_id": image_id,
+            "category_id": categories[class_id],
+            "bbox": [round(value, 3) for value in (left, top, right - left, bottom - top)],
+            "score": round(float(score), 6),
+            "file_name": name,
+        }
+        if time_s is not None:
+            entry["time_s"] = round(time_s, 3)
+        entries.append(entry)
     return entries
 
 
@@ -66,3 +70,14 @@ def image_ids(names: Sequence[str]) -> List[int]:
         if len(set(numbers)) == len(numbers):
             return numbers
     return list(range(1, len(names) + 1))
+
+
+def summary(detections: Detections, class_names: Sequence[str]) -> str:
+    """What was found, on one line: ``2 person, 1 dog``, by number; or ``nothing``.
+
+    Args:
+        detections: The detections of one image.
+        class_names: The name of each class id of the model.
+    """
+    counted = Counter(int(class_id) for class_id in detections.class_ids)
+    return ", ".join(f"{number} {class_names[class_id]}" for class_id, number in counted.most_common()) or "nothing"

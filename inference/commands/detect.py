@@ -1,29 +1,35 @@
-"""``detect``: find objects in images."""
+"""``detect``: find objects in images, videos and streams."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from inference.engines import ENGINE_NAMES
+from inference.commands.which_model import add_model, positive
 
-HELP = "find objects in images"
+HELP = "find objects in images, videos and streams"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Say which arguments the command takes."""
     parser.description = (
-        "Find objects in an image or in the images of a folder. Writes each image with its detections drawn in, and "
-        "detections.json in COCO's results format. Exit status: 0 done, 1 failed or some images were unreadable, "
-        "2 wrong usage."
+        "Find objects in an image, the images of a folder, a video, a camera or a network stream. Writes pictures or a "
+        "video with the detections drawn in, and detections.json in COCO's results format (of a video, image_id is the "
+        "number of the frame, from 1); without --output it prints what it finds. Ctrl-C keeps what was found before. "
+        "Exit status: 0 done, 1 failed or some images were unreadable, 2 wrong usage."
     )
-    parser.add_argument("--model", required=True, type=Path, metavar="FOLDER|FILE", help="a release, or a bmodel in it")
-    parser.add_argument("--input", required=True, type=Path, metavar="IMAGE|FOLDER", help="JPEG, PNG or BMP")
-    parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="made where it does not exist")
+    parser.add_argument(
+        "--input",
+        required=True,
+        metavar="IMAGE|FOLDER|VIDEO|camera:N|rtsp://...",
+        help="JPEG, PNG or BMP; any video that OpenCV reads; /dev/video0; http:// and other streams",
+    )
+    add_model(parser)
+    parser.add_argument("--output", type=Path, metavar="DIR", help="made where it does not exist")
+    parser.add_argument("--no-pictures", action="store_true", help="write only JSON into --output")
+    parser.add_argument("--vendor-json", action="store_true", help="write the format of the vendor's samples too")
+    parser.add_argument("--limit", type=positive, metavar="N", help="look at the first N images or frames only")
     parser.add_argument("--conf", type=score, default=0.35, metavar="SCORE", help="lowest score, 0 to 1 (%(default)s)")
-    parser.add_argument("--engine", choices=ENGINE_NAMES, default="auto", help="what runs the model (%(default)s)")
-    parser.add_argument("--chip", metavar="CHIP", help="only a model for BM1684, BM1684X or BM1688")
-    parser.add_argument("--precision", metavar="PRECISION", help="only a model in fp32, fp16 or int8")
 
 
 def run(options: argparse.Namespace) -> bool:

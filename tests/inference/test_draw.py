@@ -37,6 +37,11 @@ def test_a_small_picture_is_enlarged_by_a_whole_factor() -> None:
     np.testing.assert_array_equal(picture[::6, ::6], image)
 
 
+def test_a_frame_of_a_video_keeps_its_size_however_small() -> None:
+    picture = draw(np.zeros((48, 64, 3), np.uint8), found([[8, 8, 40, 40]], [0]), ["cat"], enlarge=False)
+    assert picture.shape == (48, 64, 3) and count(picture, 0) > 0
+
+
 def test_a_large_picture_keeps_its_size_and_the_original_is_not_touched() -> None:
     image = np.full((MIN_SIDE, 700, 3), 9, np.uint8)
     picture = draw(image, found([[1, 1, 600, 400]], [0]), ["cat"])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from inference.decode import Detections
-from inference.results import category_ids, coco_results, image_ids
+from inference.results import category_ids, coco_entries, image_ids, summary
 
 
 def detections(count: int = 1) -> Detections:
@@ -18,10 +18,10 @@ def detections(count: int = 1) -> Detections:
 
 
 def test_a_box_is_left_top_width_height() -> None:
-    (entry,) = coco_results([("street.jpg", detections())], ["cat"])
+    (entry,) = coco_entries(139, "street.jpg", detections(), [5])
     assert entry == {
-        "image_id": 1,
-        "category_id": 1,
+        "image_id": 139,
+        "category_id": 5,
         "bbox": [10.5, 20.25, 100.0, 50.0],
         "score": 0.9,
         "file_name": "street.jpg",
@@ -29,9 +29,21 @@ def test_a_box_is_left_top_width_height() -> None:
 
 
 def test_the_entries_are_plain_json_with_one_for_each_detection() -> None:
-    found = [("a.jpg", detections(2)), ("b.jpg", detections(0)), ("c.jpg", detections(3))]
-    entries = json.loads(json.dumps(coco_results(found, ["x", "y", "z"])))
-    assert [(entry["image_id"], entry["category_id"]) for entry in entries] == [(1, 1), (1, 2), (3, 1), (3, 2), (3, 3)]
+    entries = json.loads(json.dumps(coco_entries(3, "c.jpg", detections(3), [1, 2, 3])))
+    assert [(entry["image_id"], entry["category_id"]) for entry in entries] == [(3, 1), (3, 2), (3, 3)]
+    assert coco_entries(3, "c.jpg", detections(0), [1, 2, 3]) == []
+
+
+def test_the_entries_of_a_video_say_when() -> None:
+    (entry,) = coco_entries(17, "street.mp4#17", detections(), [1], time_s=0.64049)
+    assert entry["time_s"] == 0.64
+
+
+def test_a_summary_names_the_classes_by_number() -> None:
+    ids = np.array([1, 0, 1, 1], np.int32)
+    found = Detections(np.zeros((4, 4), np.float32), np.full(4, 0.5, np.float32), ids)
+    assert summary(found, ["cat", "dog"]) == "3 dog, 1 cat"
+    assert summary(detections(0), ["cat", "dog"]) == "nothing"
 
 
 def test_cocos_classes_keep_their_official_ids() -> None:
