@@ -11,12 +11,21 @@ from typing import cast
 from settings.errors import Problem
 from settings.locations import resolve
 from settings.problems import unknown
-from settings.schema import KeyPath, Node, children, find, holds_locations, nearest, takes
+from settings.schema import KeyPath, Node, children, find, holds_locations, named_child, nearest, takes
 from settings.toml_text import NotToml, format_key, parse_value, shown
 
 PREFIX = "CENTERNET_"
-# Read elsewhere: where caches lie, and which Python makes the compiler's environment.
-OTHER_VARIABLES = frozenset({"CENTERNET_CACHE", "CENTERNET_TOOLCHAIN_PYTHON"})
+# Read elsewhere: where caches lie, which Python makes the compiler's environment, what opens the signing key, and what
+# a device reads.
+OTHER_VARIABLES = frozenset(
+    {
+        "CENTERNET_CACHE",
+        "CENTERNET_TOOLCHAIN_PYTHON",
+        "CENTERNET_KEY_PASSPHRASE",
+        "CENTERNET_DEVICE_STORE",
+        "CENTERNET_KEYS",
+    }
+)
 
 NONE = "none"
 
@@ -160,7 +169,7 @@ class Reader:
             if problem not in self.problems:
                 self.problems.append(problem)
             return
-        if value == {} and children(node):
+        if value == {} and (children(node) or named_child(node)):
             return
         if value == NONE and takes(node, "null"):
             value = None

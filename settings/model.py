@@ -9,6 +9,7 @@ from typing import Self
 from pydantic import Field, PrivateAttr, model_validator
 
 from artifacts.release import Variant
+from settings.devices import SIMULATOR, Devices, SimulatorDevice
 from settings.gate import GateSettings
 from settings.locations import without_secrets
 from settings.matrix import MatrixRow, SimulatorSettings, expand
@@ -48,6 +49,11 @@ class Settings(Part):
     gate: GateSettings = Field(default=GateSettings(), description="what a variant must keep to be published")
     release: ReleaseSettings = Field(default=ReleaseSettings(), description="where the result goes")
     store: StoreSettings = Field(default=StoreSettings(), description="where intermediate results are kept")
+    devices: Devices = Field(
+        default={SIMULATOR: SimulatorDevice()},
+        description="where a finished release can be validated, by name; not part of any build",
+        json_schema_extra={"allowed": "tables by name, each with a kind: simulator, local or ssh"},
+    )
     workers: int = Field(default=2, ge=1, le=256, description="tasks that run at the same time")
 
     _origins: Mapping[KeyPath, str] = PrivateAttr(default_factory=dict)

@@ -46,6 +46,12 @@ def children(node: Node) -> dict[str, Node]:
     return {key: child for option in alternatives(node) for key, child in option.get("properties", {}).items()}
 
 
+def named_child(node: Node) -> Node | None:
+    """The schema of each value where a table's keys are names of one's own choice, None for every other node."""
+    child = node.get("additionalProperties")
+    return child if isinstance(child, dict) else None
+
+
 def find(node: Node, path: Sequence[str | int]) -> Node | None:
     """Looks up what may stand at a path.
 
@@ -57,7 +63,7 @@ def find(node: Node, path: Sequence[str | int]) -> Node | None:
         The schema there, None where no such key exists.
     """
     for part in path:
-        found = node.get("items") if isinstance(part, int) else children(node).get(part)
+        found = node.get("items") if isinstance(part, int) else children(node).get(part) or named_child(node)
         if found is None:
             return None
         node = found
@@ -100,6 +106,9 @@ def defaults(node: Node, given: object = None, path: KeyPath = ()) -> Iterator[t
         default = outer.get(name, child.get("default"))
         if "properties" in child:
             yield from defaults(child, default, (*path, name))
+        elif named_child(child) is not None and isinstance(default, dict):
+            for own, table in default.items():
+                yield from (((*path, name, own, key), value) for key, value in table.items())
         elif has_default:
             yield (*path, name), default
 

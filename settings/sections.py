@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from artifacts.reference import parse_reference
 from artifacts.release import PreprocessSpec
 from settings.locations import LocalPath
 from settings.part import Fraction, Part, Seconds, Seed
@@ -182,6 +183,27 @@ class ReleaseSettings(Part):
         default=Path("build/registry/centernet"), description="folder of the OCI image layout that is published to"
     )
     folder: LocalPath = Field(default=Path("build/release"), description="folder that the release is laid out in")
+    push: str | None = Field(
+        default=None,
+        description="repository on a registry server that the release is pushed to as well; none pushes nowhere",
+        json_schema_extra={
+            "allowed": "a server and a repository without a tag, such as registry.example.com/centernet"
+        },
+    )
+
+    signing_key: LocalPath | None = Field(
+        default=None,
+        description="private key (PEM, mode 0600) that signs what is published and its channel; none signs nothing",
+    )
+
+    @field_validator("push")
+    @classmethod
+    def _is_repository(cls, value: str | None) -> str | None:
+        if value is not None:
+            reference = parse_reference(value)
+            if reference.kind != "remote" or reference.home != value.lower():
+                raise ValueError("is no repository on a server: give HOST[:PORT]/REPOSITORY without a tag")
+        return value
 
 
 class StoreSettings(Part):

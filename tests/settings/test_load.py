@@ -44,7 +44,14 @@ def test_only_the_given_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_variables_that_are_no_settings_are_left_alone() -> None:
-    settings = load(CENTERNET_CACHE="/cache", CENTERNET_TOOLCHAIN_PYTHON="/python", PATH="/bin", CENTERNETWORK="x")
+    settings = load(
+        CENTERNET_CACHE="/cache",
+        CENTERNET_KEYS="/keys",
+        CENTERNET_KEY_PASSPHRASE="x",
+        CENTERNET_TOOLCHAIN_PYTHON="/python",
+        PATH="/bin",
+        CENTERNETWORK="x",
+    )
     assert settings.model_dump() == load().model_dump()
 
 

@@ -11,6 +11,7 @@ from settings import (
     GeneratedSource,
     MatrixRow,
     PreprocessSettings,
+    ReleaseSettings,
     Settings,
     SimulatorSettings,
     expand,
@@ -78,6 +79,20 @@ def test_patterns_leave_out_what_they_match_and_nothing_else() -> None:
 def test_a_pattern_that_no_variant_can_match_is_refused(pattern: str) -> None:
     with pytest.raises(ValidationError, match="matches no variant"):
         SimulatorSettings(skip=(pattern,))
+
+
+@pytest.mark.parametrize("repository", ["registry.example.com/centernet", "localhost:5000/models/centernet"])
+def test_a_release_is_pushed_to_a_repository_on_a_server(repository: str) -> None:
+    assert load_settings("sample", overrides=[f"release.push={repository}"], environ={}).release.push == repository
+    assert load_settings("sample", environ={}).release.push is None
+
+
+@pytest.mark.parametrize(
+    "repository", ["oci:build/registry", "models/centernet", "localhost/m:1.0.0", "https://example.com/m", ""]
+)
+def test_what_is_no_repository_on_a_server_is_refused(repository: str) -> None:
+    with pytest.raises(ValidationError, match=r"repository on a server|names no release"):
+        ReleaseSettings(push=repository)
 
 
 def test_the_preprocess_spec_has_only_its_size_from_the_settings() -> None:

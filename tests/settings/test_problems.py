@@ -20,7 +20,7 @@ from settings.toml_text import format_key, format_value
 WORKERS = "a whole number from 1 to 256"
 PARTS = (
     "demonstration, network, preprocess, weights, calibration, evaluation, toolchain, matrix, quantize, simulator, "
-    "gate, release, store, workers"
+    "gate, release, store, devices, workers"
 )
 ROWS = "a list of at least 1, each a table with the keys chip, precisions, batches, cores"
 COUNT = "a whole number from 1 to 100000"
