@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from artifacts import layout
+from artifacts.attachments import LayoutPlace
 from artifacts.digest import canonical_json, digest_bytes, hex_of
 from artifacts.release import (
     Accuracy,
@@ -38,9 +41,12 @@ from tasks.records import (
     Simulated,
     Verdict,
 )
+from tasks.signing import promote, sign_release, subject_at
+from tasks.signing_key import load_signer
 from tasks.toolchain.model import Toolchain as Compiler
 from tasks.workspace import Workspace
 
+CHANNEL = "latest"
 METRIC = "COCO bbox AP@[.50:.95]"
 MANIFEST_TITLE = "calibration.json"
 CONTACT_SHEET_TITLE = "calibration.jpg"
@@ -61,6 +67,7 @@ class Results(BaseModel):
         measured: One rung for each chip and precision.
         simulated: One result a bmodel.
         verdicts: One a bmodel.
+        golden: The golden inputs and outputs, by title.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -75,6 +82,7 @@ class Results(BaseModel):
     measured: tuple[Measured, ...]
     simulated: tuple[Simulated, ...]
     verdicts: tuple[Verdict, ...]
+    golden: Mapping[str, Blob] = Field(default_factory=dict)
 
     def rung(self, compiled: Compiled) -> Measured:
         """The rung that was measured for a bmodel's chip and precision."""
@@ -91,6 +99,7 @@ class PublishedRelease(BaseModel):
         changed: Whether anything was written, or it was there already.
         folder: Where the release lies as plain files.
         repository: The registry's folder.
+        pushed: Where it is on a server, None when it was pushed nowhere.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -100,6 +109,7 @@ class PublishedRelease(BaseModel):
     changed: bool
     folder: str
     repository: str
+    pushed: str | None = None
 
 
 def assemble(
@@ -156,7 +166,7 @@ def release_files(results: Results, report: Blob) -> Mapping[str, Blob]:
         files[MANIFEST_TITLE] = results.calibration.manifest
         files[CONTACT_SHEET_TITLE] = results.calibration.contact_sheet
     files[REPORT_TITLE] = report
-    return files
+    return {**files, **results.golden}
 
 
 @task(task_run_name="publish {record.version}", cache_policy=NO_CACHE)
@@ -177,17 +187,26 @@ def publish(
     Raises:
         TagExists: The version is taken by another release.
         LayoutError: The registry is damaged, or the folder holds something that is no release.
+        SignatureError: The signing key cannot be used, or the channel was signed by another one.
         StoreError: The disk is full, or a folder cannot be written.
     """
     repository = Path(settings.release.repository)
     folder = Path(settings.release.folder)
     paths = {title: workspace.content.verified(blob) for title, blob in files.items()}
-    done = layout.publish(repository, record, paths, tags=(record.version, "latest"))
+    key = settings.release.signing_key
+    signer = None if key is None else load_signer(Path(key), os.environ)
+    done = layout.publish(repository, record, paths, tags=(record.version, CHANNEL))
+    news = False
+    if signer is not None:
+        place = LayoutPlace(repository)
+        news = sign_release(place, subject_at(place.registry, done.digest), [signer])
+        moved = promote([place], done.digest, CHANNEL, signers=[signer], now=datetime.now(UTC))
+        news = news or moved.changed
     layout.export(repository, done.digest, folder, replace=True)
     return PublishedRelease(
         digest=done.digest,
         version=record.version,
-        changed=done.changed,
+        changed=done.changed or news,
         folder=str(folder),
         repository=str(repository),
     )

@@ -230,6 +230,20 @@ class Simulated(Record):
     identical: bool | None
 
 
+class GoldenValues(Record):
+    """What one chip and precision gives for the golden images.
+
+    Attributes:
+        variant: Chip and precision; batch and cores are 1.
+        shape: Of the head tensor of one image: C + 4, h, w.
+        values: For each image the heads' positions and values, as JSON.
+    """
+
+    variant: Variant
+    shape: tuple[int, int, int]
+    values: Blob
+
+
 class Verdict(Record):
     """What the gate says of one variant.
 

@@ -123,7 +123,7 @@ def evaluate(
         ResultRefused: The output holds NaN or infinity.
     """
     rung = f"{lowered.variant.chip} {lowered.variant.precision}"
-    with _interpreter(lowered, rung, toolchain, limits.interpret, workspace) as infer:
+    with interpreter(lowered, f"evaluate {rung}", toolchain, limits.interpret, workspace) as infer:
         return measure(
             rung,
             infer,
@@ -156,12 +156,26 @@ def _inference(module: torch.nn.Module) -> Infer:
 
 
 @contextmanager
-def _interpreter(
-    lowered: Lowered, rung: str, toolchain: Toolchain, timeout_s: float, workspace: Workspace
+def interpreter(
+    lowered: Lowered, label: str, toolchain: Toolchain, timeout_s: float, workspace: Workspace
 ) -> Iterator[Infer]:
-    """Keep one lowered network loaded in the compiler's interpreter."""
+    """Keep one lowered network loaded in the compiler's interpreter.
+
+    Args:
+        lowered: The network.
+        label: What it is loaded for; names the log.
+        toolchain: The compiler.
+        timeout_s: Longest time for loading it, and for one image.
+        workspace: Where bytes are kept.
+
+    Yields:
+        The network as a function.
+
+    Raises:
+        EngineError: The interpreter failed or took too long.
+    """
     content = workspace.content
-    with workspace.log_file(f"evaluate {rung}") as log, content.scratch("interpreter") as folder:
+    with workspace.log_file(label) as log, content.scratch("interpreter") as folder:
         path = folder / "network.mlir"
         content.link(lowered.mlir, path)
         content.link(lowered.weights, folder / lowered.weights_name)

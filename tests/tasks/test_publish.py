@@ -7,11 +7,16 @@ from pathlib import Path
 import pytest
 
 from artifacts import layout
-from artifacts.errors import LayoutError, TagExists
+from artifacts.attachments import read_envelope
+from artifacts.errors import BadKey, LayoutError, TagExists
+from artifacts.layout_tags import signature_tag
+from artifacts.registry import LayoutRegistry
 from artifacts.release import ReleaseRecord
+from artifacts.statements import read_channel, read_statement
 from artifacts.store import Blob
 from tasks.publish import PublishedRelease, Results, assemble, publish, release_files
 from tasks.report import markdown
+from tasks.signing_key import make_key
 from tests.tasks.results import COMPILER, SPEC, evidence, measured, results, settings_in, workspace_in
 
 
@@ -124,6 +129,16 @@ def test_without_int8_there_is_no_calibration_to_publish(tmp_path: Path) -> None
     assert sorted(release_files(found, report)) == ["BM1688/centernet_fp32_1b.bmodel", "report.md"]
 
 
+def test_golden_inputs_and_outputs_go_with_every_chip(tmp_path: Path) -> None:
+    workspace = workspace_in(tmp_path)
+    golden = {title: workspace.content.put_bytes(title.encode()) for title in ("golden.json", "golden/scene-1.png")}
+    found = results(workspace).model_copy(update={"golden": golden})
+    published(found, tmp_path)
+    folder = layout.export(tmp_path / "registry", "latest", tmp_path / "device", ["BM1688"])
+    assert {title: (folder / title).read_text() for title in golden} == {title: title for title in golden}
+    assert record_of(found, tmp_path).version != record_of(results(workspace), tmp_path).version
+
+
 def test_accuracy_of_stand_in_weights_is_not_in_the_release(tmp_path: Path) -> None:
     workspace = workspace_in(tmp_path)
     found = results(workspace)
@@ -131,3 +146,31 @@ def test_accuracy_of_stand_in_weights_is_not_in_the_release(tmp_path: Path) -> N
     stand_in = found.model_copy(update={"reference": measured(workspace, None, None), "measured": rungs})
     record = record_of(stand_in, tmp_path)
     assert record.protocol is None and all(variant.accuracy is None for variant in record.variants)
+
+
+def test_with_a_key_release_and_channel_are_signed_and_a_second_time_nothing_is_new(tmp_path: Path) -> None:
+    pytest.importorskip("securesystemslib", reason="signatures need the package securesystemslib")
+    key, found = make_key(tmp_path / "publisher", {}), results(workspace_in(tmp_path))
+    option = f"release.signing_key={tmp_path / 'publisher'}"
+    plain = published(found, tmp_path)
+    assert LayoutRegistry(Path(plain.repository)).tags() == tuple(sorted([plain.version, "latest"]))
+    first, again = published(found, tmp_path, option), published(found, tmp_path, option)
+    assert (first.changed, again.changed, first.digest) == (True, False, plain.digest)
+    registry = LayoutRegistry(Path(plain.repository))
+    statement, record = read_envelope(registry, signature_tag(plain.digest)), read_envelope(registry, "channel-latest")
+    assert statement is not None and record is not None
+    assert read_statement(statement, [key]).model_dump() == {
+        "repository": "centernet",
+        "version": plain.version,
+        "digest": plain.digest,
+    }
+    assert read_channel(record, [key]).serial == 1 and read_channel(record, [key]).digest == plain.digest
+    assert layout.check(plain.repository) == []
+
+
+def test_a_key_that_cannot_be_used_stops_before_anything_is_published(tmp_path: Path) -> None:
+    make_key(tmp_path / "publisher", {})
+    (tmp_path / "publisher").chmod(0o644)
+    with pytest.raises(BadKey, match="others may read it"):
+        published(results(workspace_in(tmp_path)), tmp_path, f"release.signing_key={tmp_path / 'publisher'}")
+    assert not (tmp_path / "registry").exists()

@@ -1,0 +1,1 @@
+"""A device that a release is validated on: the way to it, what is copied there, and what it reports."""

@@ -1,0 +1,236 @@
+"""The steps of a validation on a device."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from artifacts import evidence as layout_evidence
+from artifacts import media
+from artifacts.digest import CHUNK_BYTES, canonical_json, digest_bytes, hex_of
+from artifacts.errors import LayoutError
+from artifacts.evidence import Evidence
+from artifacts.export import ReleaseFiles
+from artifacts.files import atomic_write
+from artifacts.oci import MAX_MANIFEST_BYTES, RECORD_TITLE, parse, read_index, read_manifest
+from artifacts.reference import parse_reference
+from artifacts.registry import open_registry
+from artifacts.release import MAX_RECORD_BYTES, ReleaseRecord, VariantRecord
+from artifacts.remote import evidence as remote_evidence
+from artifacts.store import Blob, ContentStore
+from inference.deploy.selection import Wish, select
+from settings.devices import Device, SimulatorDevice
+from tasks.devices.link import Link, ask
+from tasks.devices.records import Delivered, Machine, Request, TakenRelease
+from tasks.devices.reports import checked_report, engine_of, evidence_from, examined
+from tasks.records import ImageSet
+from tasks.workspace import Workspace
+
+log = logging.getLogger(__name__)
+
+_LOOK_S = 180.0
+
+
+@task(task_run_name="look at {name}", cache_policy=NO_CACHE)
+def look(name: str, device: Device, workspace: Workspace) -> Machine:
+    """Make sure that a device can be reached and can run a model.
+
+    Args:
+        name: Its name.
+        device: What the settings say of it.
+        workspace: Where logs go.
+
+    Returns:
+        What it has.
+
+    Raises:
+        DeviceError: It cannot; the message says who has to do what.
+    """
+    with _linked(name, device, workspace) as link:
+        machine = examined(name, device, ask(link, "look", timeout_s=_LOOK_S))
+    log.info("device %s: Python %s on %s, chip %s", name, machine.python, machine.machine, machine.chip or "unknown")
+    return machine
+
+
+@task(task_run_name="take {request.reference}", cache_policy=NO_CACHE)
+def take_release(request: Request, device: Device, machine: Machine, workspace: Workspace) -> TakenRelease:
+    """Bring the record and the chosen models of a release into the store.
+
+    Args:
+        request: Which release and models.
+        device: What the settings say of the device.
+        machine: What it has.
+        workspace: Where bytes are kept.
+
+    Returns:
+        The release.
+
+    Raises:
+        NoSuchVariant: No model fits, or several do where one is wanted.
+        LayoutError: It is no whole release.
+        RegistryError: The registry cannot be read.
+        StoreError: Bytes are missing or damaged, or the disk is full.
+    """
+    own = None if isinstance(device, SimulatorDevice) else device.chip
+    wish = Wish(request.chip or own or machine.chip, request.precision, request.batch, request.cores, request.every)
+    reference = parse_reference(request.reference)
+    with open_registry(reference) as registry:
+        digest, index = registry.resolve(reference.name)
+        if parse(index, "an index").get("mediaType") != media.INDEX:
+            raise LayoutError(f"{reference} is one chip's manifest: name the release that it belongs to.")
+        children = [(child, registry.read(child.blob, MAX_MANIFEST_BYTES)) for child in read_index(index)]
+        files = ReleaseFiles.of([read_manifest(data, child.chip) for child, data in children])
+        data = registry.read(files.record, MAX_RECORD_BYTES)
+        record = ReleaseRecord.from_json(data)
+        files.checked_against(record)
+        paths = [variant.path for variant in select(record, record.chips, wish)]
+        chosen = tuple(one for one in record.variants if one.variant.path in paths)
+        for one in chosen:
+            registry.fetch(one.blob, workspace.content)
+    return TakenRelease(digest=digest, record=record, record_blob=workspace.content.put_bytes(data), chosen=chosen)
+
+
+@task(task_run_name="copy to {name}", cache_policy=NO_CACHE)
+def deliver(name: str, device: Device, release: TakenRelease, images: ImageSet, workspace: Workspace) -> Delivered:
+    """Put a release and the images on a device; what is there already is hashed there and not copied again.
+
+    Args:
+        name: The device's name.
+        device: What the settings say of it.
+        release: The release.
+        images: The annotated images.
+        workspace: Where the bytes are.
+
+    Returns:
+        Where they lie.
+
+    Raises:
+        DeviceError: It cannot be reached or cannot keep them.
+        StoreError: Bytes are missing or damaged here.
+    """
+    assert images.annotations is not None  # an evaluation set has them
+    model_files = {RECORD_TITLE: release.record_blob, **{one.variant.path: one.blob for one in release.chosen}}
+    data_files = {f"images/{image.name}": image.blob for image in images.images}
+    data_files["annotations.json"] = images.annotations
+    wanted = {blob.digest: blob.size for blob in (*model_files.values(), *data_files.values())}
+    content, limit = workspace.content, device.copy_timeout
+    with _linked(name, device, workspace) as link:
+        absent: list[str] = ask(link, "missing", given=[canonical_json(wanted)], timeout_s=limit)
+        total = sum(wanted[digest] for digest in absent)
+        if absent:
+            log.info("copying %d files to %s, %.1f MB", len(absent), name, total / 1e6)
+            blobs = [Blob(digest=digest, size=wanted[digest]) for digest in absent]
+            ask(link, "receive", given=_stream(blobs, content), timeout_s=limit)
+        places = [_laid(link, files, limit) for files in (model_files, data_files)]
+    return Delivered(release=places[0], data=places[1], copied=len(absent), copied_bytes=total)
+
+
+@task(task_run_name="validate {chosen.variant.path} on {name}", cache_policy=NO_CACHE)
+def run_validation(
+    name: str,
+    device: Device,
+    release: TakenRelease,
+    chosen: VariantRecord,
+    images: ImageSet,
+    place: Delivered,
+    workspace: Workspace,
+) -> Evidence:
+    """Run `python -m inference validate` on a device and bring its report back.
+
+    Args:
+        name: The device's name.
+        device: What the settings say of it.
+        release: The release.
+        chosen: The model.
+        images: The images that are there.
+        place: Where things lie there.
+        workspace: Where logs go.
+
+    Returns:
+        What was found, checked against what was sent.
+
+    Raises:
+        DeviceRunFailed: It failed there.
+        ReportRefused: The report is about something else.
+        DeviceError: The device cannot be reached.
+    """
+    arguments = ["--model", f"{place.release}/{chosen.variant.path}"]
+    arguments += ["--images", f"{place.data}/images", "--annotations", f"{place.data}/annotations.json"]
+    arguments += ["--engine", engine_of(device)]
+    arguments += [] if isinstance(device, SimulatorDevice) else ["--device", str(device.tpu)]
+    log.info("running %s on %s, %d images", chosen.variant.path, name, len(images.images))
+    with _linked(name, device, workspace) as link:
+        answer = ask(link, "run", *arguments, timeout_s=device.run_timeout)
+        report = checked_report(name, answer, release.record, chosen, images, link.log_path)
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    return evidence_from(report, release.digest, name, created)
+
+
+@task(task_run_name="attach {found.variant}", cache_policy=NO_CACHE)
+def attach(found: Evidence, reference: str, workspace: Workspace) -> str:
+    """Attach what was found to the release, where it is kept; it is kept as a file on this machine too.
+
+    Args:
+        found: What was found.
+        reference: The release.
+        workspace: Where the file goes.
+
+    Returns:
+        The file's path.
+
+    Raises:
+        RegistryError: The registry cannot be written. The file is there.
+        StoreError: The disk is full.
+    """
+    data = canonical_json(found.model_dump(mode="json"))
+    name = f"{hex_of(found.release)[:12]}-{found.device}-{found.variant.replace('/', '-')}"
+    path = Path(workspace.store) / "validations" / f"{name}-{hex_of(digest_bytes(data))[:8]}.json"
+    atomic_write(path, data)
+    target = parse_reference(reference)
+    if target.kind == "oci":
+        layout_evidence.attach(target.place, found)
+    else:
+        remote_evidence.attach(target, found)
+    return str(path)
+
+
+def attached(reference: str, release: str) -> tuple[Evidence, ...]:
+    """Read all evidence that a release has where it is kept.
+
+    Args:
+        reference: Where.
+        release: Digest of its index.
+
+    Raises:
+        RegistryError: The registry cannot be read.
+        StoreError: Bytes are missing or damaged.
+    """
+    with open_registry(parse_reference(reference)) as registry:
+        return layout_evidence.evidence_of(registry, release)
+
+
+@contextmanager
+def _linked(name: str, device: Device, workspace: Workspace) -> Iterator[Link]:
+    with workspace.log_file(f"device {name}") as path:
+        path.touch()
+        yield Link(name, device, Path(workspace.store) / "devices" / name, path)
+
+
+def _stream(blobs: list[Blob], content: ContentStore) -> Iterator[bytes]:
+    for blob in blobs:
+        path = content.verified(blob)
+        yield f"{blob.digest} {blob.size}\n".encode()
+        with path.open("rb") as stream:
+            while chunk := stream.read(CHUNK_BYTES):
+                yield chunk
+
+
+def _laid(link: Link, files: Mapping[str, Blob], timeout_s: float) -> str:
+    given = canonical_json({title: blob.digest for title, blob in files.items()})
+    return str(ask(link, "lay", hex_of(digest_bytes(given))[:16], given=[given], timeout_s=timeout_s))
