@@ -79,6 +79,7 @@ def build(settings: Settings) -> PublishedRelease:
         measured=tuple(submitted.measured[rung].result() for rung in sorted(submitted.measured)),
         simulated=tuple(submitted.simulated[variant].result() for variant in variants),
         verdicts=(),
+        golden=submitted.golden_files(settings, workspace),
     )
     return conclude(judged(found, settings, workspace), settings, spec, compiler, workspace)
 

@@ -14,6 +14,7 @@ from settings.model import Settings
 from tasks.errors import GateFailed
 from tasks.gate import gate
 from tasks.publish import PublishedRelease, Results, assemble, publish, release_files
+from tasks.push import push
 from tasks.records import Evidence
 from tasks.report import failed, markdown, timings
 from tasks.toolchain.model import Toolchain
@@ -64,6 +65,7 @@ def conclude(
 
     Raises:
         GateFailed: A variant did not pass.
+        RegistryError: It is published here, but the server that it was to be pushed to does not take it.
     """
     text = markdown(results, settings, f"{compiler.name} {compiler.version}")
     path = report_path(settings)
@@ -75,7 +77,9 @@ def conclude(
         raise GateFailed({verdict.variant.path: verdict.reasons for verdict in failures}, path, kept)
     files = release_files(results, workspace.content.put_bytes(text.encode()))
     record = assemble(results, files, settings, spec, compiler, workspace)
-    return publish(record, files, settings, workspace)
+    published = publish(record, files, settings, workspace)
+    release = settings.release
+    return published if release.push is None else push(published, release.push, release.signing_key)
 
 
 def settle(futures: Sequence[PrefectFuture[Any]]) -> None:

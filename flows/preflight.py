@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
 from artifacts.errors import StoreNotWritable
+from artifacts.signing import verifier_library
 from settings.model import Settings
 from tasks.errors import NotEnoughSpace
+from tasks.signing_key import load_signer
 from tasks.toolchain.provision import cache_root
 from tasks.workspace import Workspace
 
@@ -28,7 +31,12 @@ def prepare(settings: Settings) -> Workspace:
     Raises:
         NotEnoughSpace: The disk would become full half way.
         StoreNotWritable: The store cannot be written.
+        SignatureError: There is a signing key, and it cannot be used.
     """
+    if settings.release.signing_key is not None:
+        # It is used at the very end, hours from now.
+        load_signer(Path(settings.release.signing_key), os.environ)
+        verifier_library()
     workspace = workspace_of(settings)
     try:
         with workspace.content.scratch("preflight") as probe:

@@ -31,10 +31,12 @@ def print_summary(published: PublishedRelease, settings: Settings) -> None:
     news = "published" if published.changed else "was published already, nothing is new"
     # This very Python: another one lacks the packages.
     python = sys.executable
+    server = f"  server    {published.pushed}\n" if published.pushed else ""
     console.print(
         f"\nrelease {record.version} {news}\n"
         f"  digest    {published.digest}\n"
         f"  registry  oci:{published.repository}:{published.version}\n"
+        f"{server}"
         f"  folder    {published.folder}\n"
         f"  report    {Path(published.folder).parent / 'report.md'}\n\n"
         f"run it      {python} -m inference detect --model {published.folder} --input IMAGE.jpg "

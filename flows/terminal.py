@@ -1,4 +1,4 @@
-"""What the terminal shows of a build: one line a step, and at a failure one paragraph."""
+"""What the terminal shows of a flow: one line a step, and at a failure one paragraph."""
 
 from __future__ import annotations
 
@@ -57,20 +57,21 @@ def lines() -> Iterator[None]:
             logger.propagate = propagate
 
 
-def tell_failure(error: BaseException, logs: Path) -> None:
-    """Tell in one paragraph why a build failed; of what is not foreseen the traceback goes to a file.
+def tell_failure(error: BaseException, logs: Path, what: str = "build") -> None:
+    """Tell in one paragraph why something failed; of what is not foreseen the traceback goes to a file.
 
     Args:
         error: What was raised.
         logs: Folder for the traceback; the machine's temporary folder serves where it cannot be written.
+        what: What failed.
     """
     error = _full_disk(error)
     if isinstance(error, _TOLD):
-        print(f"\nThe build failed. {error}", file=sys.stderr)
+        print(f"\nThe {what} failed. {error}", file=sys.stderr)
         return
     path = _traceback_file(error, logs)
     print(
-        f"\nThe build failed on something that it does not foresee: {type(error).__name__}: {error}\n"
+        f"\nThe {what} failed on something that it does not foresee: {type(error).__name__}: {error}\n"
         f"The traceback is in {path}. What is finished is kept; please report it with that file.",
         file=sys.stderr,
     )

@@ -1,4 +1,4 @@
-"""The part of a build that is done once a variant: lower, compile, measure, simulate."""
+"""The part of a build that is done once a variant: lower, compile, measure, simulate, and what a device compares."""
 
 from __future__ import annotations
 
@@ -8,9 +8,21 @@ from dataclasses import dataclass, field
 from prefect.futures import PrefectFuture
 
 from artifacts.release import Variant
+from artifacts.store import Blob
 from settings.model import Settings
 from tasks.compile import compile_variant, lower
-from tasks.records import CalibrationTable, Compiled, ImageSet, Lowered, Measured, Simulated, TopModel, Traced
+from tasks.golden import golden_files, golden_images, golden_values
+from tasks.records import (
+    CalibrationTable,
+    Compiled,
+    GoldenValues,
+    ImageSet,
+    Lowered,
+    Measured,
+    Simulated,
+    TopModel,
+    Traced,
+)
 from tasks.simulate import simulate
 from tasks.toolchain.model import Toolchain
 from tasks.validate import evaluate
@@ -22,21 +34,30 @@ class Variants:
     """What was submitted; a rung is a variant with batch 1 on one core.
 
     Attributes:
+        scenes: The golden inputs.
         compiled: By variant.
         simulated: By variant.
         lowered: By rung.
         measured: By rung.
+        golden: By rung.
     """
 
+    scenes: ImageSet
     compiled: dict[Variant, PrefectFuture[Compiled]] = field(default_factory=dict)
     simulated: dict[Variant, PrefectFuture[Simulated]] = field(default_factory=dict)
     lowered: dict[Variant, PrefectFuture[Lowered]] = field(default_factory=dict)
     measured: dict[Variant, PrefectFuture[Measured]] = field(default_factory=dict)
+    golden: dict[Variant, PrefectFuture[GoldenValues]] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[PrefectFuture[object]]:
         """All futures."""
-        for group in (self.lowered, self.compiled, self.measured, self.simulated):
+        for group in (self.lowered, self.compiled, self.measured, self.simulated, self.golden):
             yield from group.values()  # type: ignore[misc]
+
+    def golden_files(self, settings: Settings, workspace: Workspace) -> dict[str, Blob]:
+        """Join what the rungs give for the golden inputs to the files that a release carries."""
+        runs = [self.golden[rung].result() for rung in sorted(self.golden)]
+        return golden_files(self.scenes, runs, settings.simulator, settings.quantize, workspace.content)
 
 
 def submit_variants(
@@ -64,29 +85,39 @@ def submit_variants(
     Returns:
         The futures.
     """
-    submitted, spec = Variants(), settings.preprocess.spec()
+    spec = settings.preprocess.spec()
+    submitted = Variants(scenes=golden_images(spec, workspace))
     driving, judging, simulator = settings.toolchain.driving, settings.evaluation.judging, settings.simulator
     limits = driving.timeouts
-    for variant in float_first(settings.variants()):
-        ranges = table if variant.precision == "int8" else None
-        job = (ranges, settings.quantize, compiler, driving, workspace)
-        rung = Variant(chip=variant.chip, precision=variant.precision, batch=1)
-        compiled = compile_variant.submit(variant, models[variant.batch], *job)
-        if rung not in submitted.measured:
-            lowered = lower.submit(rung, models[1], *job)
-            submitted.lowered[rung] = lowered
-            submitted.measured[rung] = evaluate.submit(
-                lowered, traced, reference, images, spec, judging, limits, compiler, workspace
+    for wave in waves(settings.variants()):
+        for variant in wave:
+            ranges = table if variant.precision == "int8" else None
+            job = (ranges, settings.quantize, compiler, driving, workspace)
+            rung = Variant(chip=variant.chip, precision=variant.precision, batch=1)
+            if rung not in submitted.lowered:
+                submitted.lowered[rung] = lower.submit(rung, models[1], *job)
+            submitted.compiled[variant] = compile_variant.submit(variant, models[variant.batch], *job)
+            if rung not in submitted.measured:
+                lowered = submitted.lowered[rung]
+                submitted.measured[rung] = evaluate.submit(
+                    lowered, traced, reference, images, spec, judging, limits, compiler, workspace
+                )
+                scenes = submitted.scenes
+                submitted.golden[rung] = golden_values.submit(lowered, scenes, spec, limits, compiler, workspace)
+        for variant in wave:
+            count = 0 if simulator.skips(variant) else simulator.images
+            measured = submitted.measured[Variant(chip=variant.chip, precision=variant.precision, batch=1)]
+            submitted.simulated[variant] = simulate.submit(
+                submitted.compiled[variant], measured, images, spec, count, limits, compiler, workspace
             )
-        count = 0 if simulator.skips(variant) else simulator.images
-        measured = submitted.measured[rung]
-        submitted.compiled[variant] = compiled
-        submitted.simulated[variant] = simulate.submit(
-            compiled, measured, images, spec, count, limits, compiler, workspace
-        )
     return submitted
 
 
-def float_first(variants: Iterable[Variant]) -> list[Variant]:
-    """Order variants so that those which wait for nothing come before those which wait for the calibration."""
-    return sorted(variants, key=lambda variant: (variant.precision == "int8", variant))
+def waves(variants: Iterable[Variant]) -> tuple[list[Variant], list[Variant]]:
+    """Split the variants into those which wait for nothing and those which wait for the calibration.
+
+    A task that waits for another one holds its worker meanwhile, so what waits for much is submitted late: int8 after
+    the rest, and in either wave the simulator after everything that it is compared with.
+    """
+    ordered = sorted(variants)
+    return [one for one in ordered if one.precision != "int8"], [one for one in ordered if one.precision == "int8"]

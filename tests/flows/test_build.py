@@ -14,8 +14,8 @@ Capture = pytest.CaptureFixture[str]
 FP32, INT8 = "BM1688/centernet_fp32_1b.bmodel", "BM1684X/centernet_int8_4b.bmodel"
 STEPS = {
     *("trace", "draw evaluation scenes", "draw calibration scenes", "curate", "import b1", "import b4", "calibrate"),
-    *("evaluate pytorch", "evaluate torchscript", "gate"),
-    *(f"{verb} {rung}" for verb in ("lower", "evaluate") for rung in ("BM1688 fp32", "BM1684X int8")),
+    *("evaluate pytorch", "evaluate torchscript", "gate", "draw golden scenes"),
+    *(f"{verb} {rung}" for verb in ("lower", "evaluate", "golden") for rung in ("BM1688 fp32", "BM1684X int8")),
     *(f"{verb} {path}" for verb in ("compile", "simulate") for path in (FP32, INT8)),
 }
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from artifacts.errors import StoreNotWritable
+from artifacts.errors import BadKey, StoreNotWritable
 from artifacts.store import ContentStore
 from flows.preflight import needed_bytes, prepare, workspace_of
 from tasks.errors import NotEnoughSpace
@@ -45,3 +45,10 @@ def test_more_variants_samples_and_weights_need_more_space(tmp_path: Path) -> No
     least = needed_bytes(settings_in(tmp_path, 'matrix=[{chip="BM1688", precisions=["fp32"]}]'))
     assert least < needed_bytes(settings_in(tmp_path)) < needed_bytes(settings_in(tmp_path, "network.width=1"))
     assert needed_bytes(settings_in(tmp_path)) < needed_bytes(settings_in(tmp_path, "preprocess.width=512"))
+
+
+def test_a_signing_key_that_cannot_be_used_stops_the_build_before_it_begins(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path, f"release.signing_key={tmp_path / 'publisher'}")
+    with pytest.raises(BadKey, match="keygen"):
+        prepare(settings)
+    assert not (tmp_path / "store").exists()
