@@ -50,8 +50,9 @@ $(READY): requirements.txt requirements-dev.txt constraints.txt
 	  { echo "Python 3.11 or newer is needed, $(PYTHON) is older: make build PYTHON=/path/to/python3.11"; exit 1; }
 	@free=$$(df -Pk . | awk 'NR == 2 {print int($$4 / 1024)}'); test $$free -ge 3000 || \
 	  { echo "The build environment needs about 3 GB here, $$free MB are free. Make space, then run this again."; exit 1; }
-	@$(PYTHON) -m venv --clear $(VENV) || \
+	@$(PYTHON) -c 'import ensurepip, venv' || \
 	  { echo "Python's venv module is missing. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
 	$(RUN) -m pip install --quiet --constraint constraints.txt uv
 	$(VENV)/bin/uv pip install --quiet --python $(RUN) --constraint constraints.txt -r requirements-dev.txt
 	@touch $@
