@@ -27,7 +27,8 @@ def test_a_box_and_its_label_are_drawn_in_the_colour_of_the_class_at_any_size(si
     picture = draw(image, found([[width * 0.2, height * 0.3, width * 0.8, height * 0.9]], [1]), ["cat", "dog"])
     assert count(picture, 1) > 0 and count(picture, 0) == 0
     label = picture[: picture.shape[0] // 2]
-    assert ((label == 0) | (label == 255)).all(axis=2).any(), "no text on the label"
+    # Smoothed strokes of OpenCV 4 do not quite reach black or white.
+    assert ((label <= 15) | (label >= 240)).all(axis=2).any(), "no text on the label"
 
 
 def test_a_small_picture_is_enlarged_by_a_whole_factor() -> None:
