@@ -89,8 +89,8 @@ class StoreNotWritable(StoreError):
         self.path = path
         self.reason = reason
         super().__init__(
-            f"Cannot write below {path}: {reason}. The file system is mounted read-only or belongs to another user: "
-            "choose a root that this user may write, or change its owner."
+            f"Cannot write below {path}: {reason}. Choose a folder that this user may write, on a file system that is "
+            "not mounted read-only, or change its owner."
         )
 
 

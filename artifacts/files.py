@@ -26,6 +26,7 @@ _RANDOM_BYTES = 6
 _LONGEST_SUFFIX = 32
 _LOCK_POLL_S = 0.02
 _CLAIM_ATTEMPTS = 50
+_NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR)
 
 PathLike = Union[str, "os.PathLike[str]"]
 
@@ -39,24 +40,28 @@ def storage_errors(path: PathLike) -> Iterator[None]:
 
     Raises:
         NoSpace: ENOSPC or EDQUOT in the body.
-        StoreNotWritable: EROFS, EACCES or EPERM in the body, on the path or below it.
+        StoreNotWritable: EROFS, EACCES, EPERM or ENOTDIR in the body, or a file in a folder's place, on the path, below
+            it or on the way to it.
     """
     try:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise NoSpace(Path(path), free_bytes(path)) from error
-        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM) and _is_below(error.filename, path):
+        if error.errno in _NOT_WRITABLE and _is_near(error.filename, path):
             raise StoreNotWritable(Path(path), error.strerror or str(error)) from error
+        # What mkdir says of a file where a folder should be.
+        if isinstance(error, FileExistsError) and _is_near(error.filename, path) and Path(error.filename).is_file():
+            raise StoreNotWritable(Path(path), f"{error.filename} is a file, not a folder") from error
         raise
 
 
-def _is_below(filename: object, path: PathLike) -> bool:
+def _is_near(filename: object, path: PathLike) -> bool:
     # A body may also read elsewhere: a source that this user may not read is not a store that cannot be written.
     if not isinstance(filename, (str, os.PathLike)):
         return True
-    folder = Path(path).absolute()
-    return folder in (Path(filename).absolute(), *Path(filename).absolute().parents)
+    folder, found = Path(path).absolute(), Path(filename).absolute()
+    return folder in (found, *found.parents) or found in folder.parents
 
 
 def free_bytes(path: PathLike) -> Optional[int]:
@@ -168,7 +173,7 @@ def locked(path: PathLike, timeout_s: Optional[float] = None) -> Iterator[None]:
         StoreNotWritable: The lock file cannot be made or opened for writing.
     """
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
-    with storage_errors(path):
+    with storage_errors(Path(path).parent):
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
     try:

@@ -81,7 +81,15 @@ def find_model(
         raise ModelError(f"release {release.name} {release.version} has no {wish}; it has {listed}", model)
     # A device fetches what it runs: its folder of the release may hold some of the models only.
     there = [item for item in fitting if (folder / item.variant.path).is_file()]
-    chosen = min(there or fitting, key=_preference)
+    if not there:
+        here = [item.variant.path for item in release.variants if (folder / item.variant.path).is_file()]
+        raise ModelError(
+            f"{folder} does not hold {', '.join(item.variant.path for item in fitting)} of its release; it holds "
+            f"{', '.join(here) or 'no model'}. Pull the wanted one (`python -m inference pull` with --chip, --precision"
+            " and --batch), or the release again",
+            model,
+        )
+    chosen = min(there, key=_preference)
     return ReleasedModel(release, chosen, _verified(folder / chosen.variant.path, chosen))
 
 

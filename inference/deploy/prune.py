@@ -6,11 +6,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import List, NamedTuple, Set, Tuple
 
-from artifacts.digest import hex_of
+from artifacts.digest import digest_file, hex_of
 from inference.deploy.places import CURRENT, PREVIOUS
 from inference.deploy.state import DeviceState, PulledRelease
 from inference.deploy.store import RELEASES, DeviceStore
-from inference.errors import NothingPulled
+from inference.errors import DeployError, NothingPulled
 
 _BUSY_S = 1.0
 
@@ -40,7 +40,7 @@ def rollback(store: DeviceStore) -> PulledRelease:
 
     Raises:
         NothingPulled: There is no previous release, or its folder is gone.
-        DeployError: The state is damaged.
+        DeployError: The state is damaged, or a file of the previous release is no longer what was pulled.
         StoreNotWritable: The store cannot be written.
     """
     store.tidy()
@@ -51,12 +51,29 @@ def rollback(store: DeviceStore) -> PulledRelease:
                 f"there is no release before the one in use in {store.root}: pull the wanted one by its version",
                 store.root,
             )
+        _check_whole(store, state)
         return state.swapped()
 
     after = store.change(swapped)
     found = after.find(after.current)
     assert found is not None  # checked above, under the lock
     return found
+
+
+def _check_whole(store: DeviceStore, state: DeviceState) -> None:
+    """Hash what would be put to use: it may have lain there for years."""
+    back = state.find(state.previous)
+    for title, blob in () if back is None else sorted(back.files.items()):
+        path = store.folder(str(state.previous)) / title
+        try:
+            sound = path.stat().st_size == blob.size and digest_file(path) == blob.digest
+        except OSError:
+            sound = False
+        if not sound:
+            raise DeployError(
+                f"{path} is no longer the file that was pulled, so the release in use stays. Pull that release again: "
+                "what is damaged is fetched anew"
+            )
 
 
 def prune(store: DeviceStore) -> Pruned:

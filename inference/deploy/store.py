@@ -56,6 +56,8 @@ class DeviceStore:
             return DeviceState.from_json(path.read_bytes(), path)
         except FileNotFoundError:
             return DeviceState()
+        except NotADirectoryError:
+            raise DeployError(f"{self.root} is no folder, so it cannot be a device store: name another one") from None
 
     def folder(self, name: str) -> Path:
         """Return where a release lies."""

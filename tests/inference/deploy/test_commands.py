@@ -95,3 +95,13 @@ def test_another_store_is_another_device(device: Path, tmp_path: Path, capsys: C
     capsys.readouterr()
     assert main(["releases", "--store", str(other)]) == 0
     assert "current" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", [["releases"], ["rollback"], ["pull", "oci:{registry}:latest", "--no-self-test"]])
+@pytest.mark.parametrize("place", ["file", "file/below"])
+def test_a_store_that_cannot_be_one_is_told(command: List[str], place: str, tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "file").touch()
+    publish(tmp_path)
+    given = [part.format(registry=tmp_path / "registry") for part in command]
+    assert main([*given, "--store", str(tmp_path / place)]) == 1
+    assert capsys.readouterr().err.startswith("error: ") and (tmp_path / "file").is_file()

@@ -49,6 +49,17 @@ def test_without_a_release_before_there_is_no_way_back(tmp_path: Path, store: De
     assert find_model(store.root / "current").release.version == "1.0.0"
 
 
+def test_a_way_back_to_a_damaged_model_is_not_taken(tmp_path: Path, store: DeviceStore) -> None:
+    for version in ("1.0.0", "1.1.0"):
+        pulled(publish(tmp_path, version), store)
+    damaged = find_model(store.root / "previous").path
+    damaged.unlink()
+    damaged.write_bytes(b"cut")
+    with pytest.raises(DeployError, match="no longer the file that was pulled"):
+        rollback(store)
+    assert find_model(store.root / "current").release.version == "1.1.0"
+
+
 def test_a_way_back_whose_folder_is_gone_is_not_taken(tmp_path: Path, store: DeviceStore) -> None:
     for version in ("1.0.0", "1.1.0"):
         pulled(publish(tmp_path, version), store)
