@@ -17,6 +17,7 @@ import pytest
 from prefect import flow
 from prefect.settings import get_current_settings
 
+from artifacts.errors import StoreNotWritable
 from tasks import journal
 from tasks.errors import KeyFailure
 from tasks.journal import Entry, Outcome
@@ -116,7 +117,7 @@ def test_an_argument_without_a_stable_form_fails_the_step(thing: object, workspa
 def test_a_step_whose_look_up_fails_does_not_run_without_a_cache(workspace: Workspace) -> None:
     Path(workspace.store).mkdir(parents=True)
     workspace.journals.write_text("a file where the folder of the journals should be")
-    with pytest.raises(OSError, match="journals"):
+    with pytest.raises(StoreNotWritable, match="journals is a file, not a folder"):
         make(workspace)
     assert calls(workspace) == []
 
