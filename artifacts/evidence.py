@@ -21,6 +21,7 @@ from artifacts.layout_tags import TagChange, empty_index, referrers_tag, tag_ent
 from artifacts.oci import MAX_MANIFEST_BYTES, parse
 from artifacts.registry import Registry
 from artifacts.release import Accuracy, Protocol
+from artifacts.schema import problems
 from artifacts.store import Blob, ContentStore, Digest
 from artifacts.variant import Record
 
@@ -216,10 +217,9 @@ def _read(data: bytes, release: str) -> Evidence:
     try:
         evidence = Evidence.model_validate(value)
     except ValidationError as error:
-        first = error.errors()[0]
         raise LayoutError(
-            f"Evidence about {release} cannot be read: {'.'.join(map(str, first['loc']))}: {first['msg']}. It was made "
-            "by a newer version of this program, or is damaged."
+            f"Evidence about {release} cannot be read: {problems(error)}. It was made by a newer version of this "
+            "program, or is damaged."
         ) from error
     if evidence.release != release:
         raise LayoutError(f"Evidence that is attached to {release} is about {evidence.release}: do not trust it.")

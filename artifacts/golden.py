@@ -6,15 +6,15 @@ are the compiler's interpreter's; the tolerance is what the simulator was allowe
 
 from __future__ import annotations
 
-import re
 from typing import Optional, Tuple
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from typing_extensions import Literal
 
 from artifacts.digest import canonical_json
-from artifacts.errors import BadRecord, LayoutError, NewerSchema
+from artifacts.errors import BadRecord, LayoutError
 from artifacts.oci import check_title
+from artifacts.schema import problems, read_versioned
 from artifacts.store import Blob
 from artifacts.variant import Chip, Precision, Record, Variant
 
@@ -110,15 +110,7 @@ class Golden(Record):
             NewerSchema: Its schema has a newer major number than this program understands.
             BadRecord: It is no JSON, too large, or a field is missing or wrong.
         """
-        if len(data) > MAX_GOLDEN_BYTES:
-            raise BadRecord(f"{GOLDEN_TITLE} has {len(data)} bytes, more than {MAX_GOLDEN_BYTES}")
-        # Before the fields: those of a newer generation may have another meaning.
-        version = re.search(rb'"schema_version"\s*:\s*"(\d{1,6})\.\d{1,6}"', data)
-        if version is not None and int(version[1]) > int(GOLDEN_VERSION.split(".", maxsplit=1)[0]):
-            raise NewerSchema(version[1].decode(), GOLDEN_VERSION)
         try:
-            return cls.model_validate_json(data)
+            return cls.model_validate(read_versioned(data, GOLDEN_VERSION, MAX_GOLDEN_BYTES))
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            raise BadRecord(f"{GOLDEN_TITLE}: {where}: {first['msg']}") from error
+            raise BadRecord(f"{GOLDEN_TITLE}: {problems(error)}") from error

@@ -18,6 +18,7 @@ from artifacts import media
 from artifacts.digest import canonical_json, digest_bytes
 from artifacts.errors import LayoutError
 from artifacts.release import CHIPS, ReleaseRecord
+from artifacts.schema import problems
 from artifacts.store import Blob, Digest
 
 RECORD_TITLE = "release.json"
@@ -234,8 +235,7 @@ def _validated(model: Any, value: Dict[str, Any]) -> Any:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise LayoutError(f"A field is wrong: {'.'.join(map(str, first['loc']))}: {first['msg']}.") from error
+        raise LayoutError(f"A field is wrong: {problems(error)}.") from error
 
 
 def _known_chip(chip: Optional[str]) -> str:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import re
-from typing import Any, List, NoReturn, Optional, Tuple
+from typing import Optional, Tuple
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from typing_extensions import Literal
 
 from artifacts.bmodel import TensorInfo
 from artifacts.digest import canonical_json
-from artifacts.errors import BadRecord, NewerSchema
+from artifacts.errors import BadRecord
+from artifacts.schema import problems, read_versioned
 from artifacts.store import Blob, Digest
 from artifacts.variant import CHIPS, PRECISIONS, Record, Variant
 
@@ -208,35 +207,7 @@ class ReleaseRecord(Record):
             NewerSchema: Its schema has a newer major number than this program understands.
             BadRecord: It is no JSON, too large, or a field is missing or wrong.
         """
-        value = _parse(data)
-        found = str(value.get("schema_version"))
-        match = re.fullmatch(r"(\d{1,6})\.(\d{1,6})", found)
-        if match is None:
-            raise BadRecord(f"its schema_version is {found[:40]!r}, not a number like {SCHEMA_VERSION}")
-        if int(match[1]) > int(SCHEMA_VERSION.split(".", maxsplit=1)[0]):
-            raise NewerSchema(found, SCHEMA_VERSION)
         try:
-            return cls.model_validate(value)
+            return cls.model_validate(read_versioned(data, SCHEMA_VERSION, MAX_RECORD_BYTES))
         except ValidationError as error:
-            raise BadRecord(_all_problems(error)) from error
-
-
-def _parse(data: bytes) -> Any:
-    if len(data) > MAX_RECORD_BYTES:
-        raise BadRecord(f"it has {len(data)} bytes, more than {MAX_RECORD_BYTES}")
-    try:
-        value = json.loads(data.decode("utf-8"), parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise BadRecord(f"it is no JSON ({error})") from error
-    if not isinstance(value, dict):
-        raise BadRecord("it is JSON, but not an object")
-    return value
-
-
-def _refuse_constant(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no JSON number")
-
-
-def _all_problems(error: ValidationError) -> str:
-    problems: List[str] = [".".join(map(str, item["loc"])) + ": " + item["msg"] for item in error.errors()]
-    return "; ".join(problems[:10]) + (f"; and {len(problems) - 10} more" if len(problems) > 10 else "")
+            raise BadRecord(problems(error)) from error

@@ -16,6 +16,7 @@ from artifacts import media
 from artifacts.digest import canonical_json
 from artifacts.errors import NotSigned
 from artifacts.oci import parse
+from artifacts.schema import problems
 from artifacts.signing import PublicKey, Signer, opened, sealed
 from artifacts.store import Digest
 from artifacts.variant import Record
@@ -118,7 +119,4 @@ def _read(envelope: bytes, keys: Sequence[PublicKey], model: Type[_Signed]) -> _
     try:
         return model.model_validate(parse(payload, "a signed record"))
     except ValidationError as error:
-        first = error.errors()[0]
-        raise NotSigned(
-            f"The signed record is not usable: {'.'.join(map(str, first['loc']))}: {first['msg']}."
-        ) from error
+        raise NotSigned(f"The signed record is not usable: {problems(error)}.") from error

@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError
 from typing_extensions import Literal
 
 from artifacts.digest import canonical_json
+from artifacts.schema import problems
 from artifacts.store import Blob, Digest
 from artifacts.variant import Record
 from inference.errors import DeployError
@@ -93,9 +94,8 @@ class DeviceState(Record):
         try:
             state = cls.model_validate_json(data)
         except ValidationError as error:
-            first = error.errors()[0]
             raise DeployError(
-                f"{where} cannot be read: {'.'.join(map(str, first['loc']))}: {first['msg']}. Something else wrote to "
+                f"{where} cannot be read: {problems(error)}. Something else wrote to "
                 "it. Remove it and pull again: what was fetched is kept, and the links stay as they are"
             ) from error
         major = re.match(r"\d+", state.schema_version)

@@ -25,6 +25,7 @@ from artifacts.layout_tags import CHANNELS, channel_tag, signature_tag
 from artifacts.oci import parse
 from artifacts.reference import Reference
 from artifacts.registry import Registry
+from artifacts.schema import problems
 from artifacts.signing import PUBLIC_SUFFIX, PublicKey, load_keys
 from artifacts.statements import ChannelRecord, read_channel, read_statement
 from artifacts.store import Digest
@@ -215,9 +216,8 @@ def _recall(store: Path) -> _Memory:
     except FileNotFoundError:
         return _Memory()
     except ValidationError as error:
-        first = error.errors()[0]
         raise DeployError(
-            f"{path} cannot be read: {'.'.join(map(str, first['loc']))}: {first['msg']}. It holds the newest serial of "
+            f"{path} cannot be read: {problems(error)}. It holds the newest serial of "
             "each channel. Put it back from a copy; without it an old release could not be told from a new one"
         ) from error
 

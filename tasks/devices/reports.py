@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from artifacts.evidence import Evidence
 from artifacts.release import Accuracy, Protocol, ReleaseRecord, VariantRecord
+from artifacts.schema import problems
 from artifacts.variant import CHIPS
 from inference.annotations import dataset_digest
 from inference.validate import ValidationReport
@@ -161,10 +162,8 @@ def _read(name: str, answer: Mapping[str, Any], log_path: Path) -> ValidationRep
     try:
         return ValidationReport.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
         raise ReportRefused(
-            name, f"its report cannot be read ({where}: {first['msg']}): its device package is of another version."
+            name, f"its report cannot be read ({problems(error)}): its device package is of another version."
         ) from error
 
 

@@ -1,0 +1,57 @@
+"""Reading versioned JSON records: what they all check before their own fields, and what they say of a wrong one."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Dict, List, NoReturn
+
+from pydantic import ValidationError
+
+from artifacts.errors import BadRecord, NewerSchema
+
+_MAX_PROBLEMS = 10
+
+
+def read_versioned(data: bytes, supported: str, max_bytes: int) -> Dict[str, Any]:
+    """Decode a JSON object whose ``schema_version`` this program understands.
+
+    The version comes before the fields: those of a newer generation may have another meaning.
+
+    Args:
+        data: UTF-8 JSON.
+        supported: The version that this program writes, ``<major>.<minor>``; any minor of its major is understood.
+        max_bytes: The most bytes to accept.
+
+    Raises:
+        NewerSchema: It has a newer major number.
+        BadRecord: It is too large, no JSON object, or has no version.
+    """
+    if len(data) > max_bytes:
+        raise BadRecord(f"it has {len(data)} bytes, more than {max_bytes}")
+    try:
+        value = json.loads(data.decode("utf-8"), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise BadRecord(f"it is no JSON ({error})") from error
+    if not isinstance(value, dict):
+        raise BadRecord("it is JSON, but not an object")
+    found = str(value.get("schema_version"))
+    match = re.fullmatch(r"(\d{1,6})\.(\d{1,6})", found)
+    if match is None:
+        raise BadRecord(f"its schema_version is {found[:40]!r}, not a number like {supported}")
+    if int(match[1]) > int(supported.split(".", maxsplit=1)[0]):
+        raise NewerSchema(found, supported)
+    return value
+
+
+def problems(error: ValidationError) -> str:
+    """Tell what is wrong with a record's fields, in one line."""
+    told: List[str] = [
+        ": ".join(filter(None, (".".join(map(str, item["loc"])), item["msg"]))) for item in error.errors()
+    ]
+    more = f"; and {len(told) - _MAX_PROBLEMS} more" if len(told) > _MAX_PROBLEMS else ""
+    return "; ".join(told[:_MAX_PROBLEMS]) + more
+
+
+def _refuse_constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no JSON number")
