@@ -28,6 +28,7 @@ from artifacts.release import (
     VariantRecord,
 )
 from artifacts.store import Blob
+from inference.annotations import dataset_digest
 from settings.model import Settings
 from tasks.coco import parse_dataset
 from tasks.gate import tolerance
@@ -225,11 +226,10 @@ def _protocol(results: Results, settings: Settings) -> Protocol | None:
     if results.reference.ap is None or results.evaluation.annotations is None:
         return None
     protocol = settings.evaluation.protocol
-    names = [[image.name, image.blob.digest] for image in results.evaluation.images]
-    dataset = "\n".join([results.evaluation.annotations.digest, *(f"{name} {digest}" for name, digest in names)])
+    images = [(image.name, image.blob.digest) for image in results.evaluation.images]
     return Protocol(
         name=protocol.name,
-        dataset_digest=digest_bytes(dataset.encode()),
+        dataset_digest=dataset_digest(results.evaluation.annotations.digest, images),
         images=results.reference.images,
         score_floor=protocol.score_floor,
         top_k=protocol.top_k,
