@@ -6,7 +6,6 @@ tagged by its release's digest; a channel's record is tagged by the channel, and
 
 from __future__ import annotations
 
-import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import ContextManager, Iterator, Mapping, Optional
@@ -14,18 +13,18 @@ from typing import ContextManager, Iterator, Mapping, Optional
 from typing_extensions import Protocol
 
 from artifacts import layout, media
-from artifacts.digest import canonical_json, digest_bytes
+from artifacts.descriptors import EMPTY, artifact
+from artifacts.digest import digest_bytes
 from artifacts.errors import NotSigned, UnknownTag
 from artifacts.files import PathLike, locked
 from artifacts.layout_tags import TagChange, changes_for, tag_entry
 from artifacts.oci import Built, parse
 from artifacts.registry import LayoutRegistry, Registry
 from artifacts.remote.client import RemoteRegistry
-from artifacts.remote.upload import has_blob, put_manifest, upload_blob
+from artifacts.remote.upload import put_manifest, upload_bytes
 from artifacts.signing import MAX_ENVELOPE_BYTES
 from artifacts.store import Blob, ContentStore
 
-_EMPTY = b"{}"
 _TITLE = "signature.json"
 _LOCK_FILE = ".channels.lock"
 
@@ -81,7 +80,7 @@ class LayoutPlace:
         """See `Place.write`."""
         store = ContentStore(self._root)
         manifest = _manifest(envelope)
-        for data in (_EMPTY, envelope, manifest):
+        for data in (EMPTY, envelope, manifest):
             store.put_bytes(data)
         layout.retag(self._root, [TagChange(tag, tag_entry(media.MANIFEST, manifest, tag), moves=True)])
 
@@ -113,15 +112,8 @@ class ServerPlace:
 
     def write(self, tag: str, envelope: bytes) -> None:
         """See `Place.write`."""
-        with tempfile.NamedTemporaryFile() as file:
-            for data in (_EMPTY, envelope):
-                blob = _blob(data)
-                if not has_blob(self._remote, blob):
-                    file.seek(0)
-                    file.truncate()
-                    file.write(data)
-                    file.flush()
-                    upload_blob(self._remote, blob, Path(file.name))
+        for data in (EMPTY, envelope):
+            upload_bytes(self._remote, data)
         self._put(tag, _manifest(envelope), media.MANIFEST)
 
     def move(self, channel: str, index: bytes, manifests: Mapping[str, bytes]) -> None:
@@ -160,28 +152,13 @@ def read_envelope(registry: Registry, tag: str) -> Optional[bytes]:
     manifest = parse(data, "a manifest")
     layers = manifest.get("layers")
     if manifest.get("artifactType") != media.SIGNATURE or not isinstance(layers, list) or len(layers) != 1:
-        raise NotSigned(f"{tag} is no signature: something else was published under its tag.")
+        raise NotSigned(f"{tag} is no signature: something else lies under its tag. Sign again.")
     try:
         layer = Blob.model_validate(layers[0])
     except ValueError as error:
-        raise NotSigned(f"{tag} is no signature: its manifest names no envelope.") from error
+        raise NotSigned(f"{tag} is no signature: its manifest names no envelope. Sign again.") from error
     return registry.read(layer, MAX_ENVELOPE_BYTES)
 
 
 def _manifest(envelope: bytes) -> bytes:
-    """The artifact that holds an envelope (image-spec 1.1, "Guidelines for Artifact Usage")."""
-    return canonical_json(
-        {
-            "schemaVersion": 2,
-            "mediaType": media.MANIFEST,
-            "artifactType": media.SIGNATURE,
-            "config": {"mediaType": media.EMPTY_CONFIG, **_blob(_EMPTY).model_dump()},
-            "layers": [
-                {"mediaType": media.DSSE, **_blob(envelope).model_dump(), "annotations": {media.TITLE: _TITLE}},
-            ],
-        }
-    )
-
-
-def _blob(data: bytes) -> Blob:
-    return Blob(digest=digest_bytes(data), size=len(data))
+    return artifact(media.SIGNATURE, media.DSSE, _TITLE, envelope)

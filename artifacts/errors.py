@@ -42,30 +42,36 @@ class StoreError(ArtifactError):
     """Something is wrong with stored bytes or with the place where they are stored."""
 
 
+# How bytes come back to a store that lost them, unless its owner knows better.
+MAKE_AGAIN = "make it again or fetch it again"
+
+
 class MissingBlob(StoreError):
     """The store has no bytes under this digest."""
 
-    def __init__(self, digest: str, path: Path) -> None:
+    def __init__(self, digest: str, path: Path, advice: str = MAKE_AGAIN) -> None:
         self.digest = digest
         self.path = path
         super().__init__(
             f"The store has no {digest} (looked for {path}). It was never stored here, or was removed by hand: "
-            "make it again or fetch it again."
+            f"{advice}."
         )
 
 
 class DamagedBlob(StoreError):
     """Stored bytes are no longer what their name says."""
 
-    def __init__(self, digest: str, path: Path, reason: str, quarantined: Optional[Path] = None) -> None:
+    def __init__(
+        self, digest: str, path: Path, reason: str, quarantined: Optional[Path] = None, advice: str = MAKE_AGAIN
+    ) -> None:
         self.digest = digest
         self.path = path
         self.reason = reason
         self.quarantined = quarantined
-        where = f" The damaged file was moved to {quarantined}." if quarantined else ""
+        where = f"The damaged file was moved to {quarantined}" if quarantined else f"They lie in {path}"
         super().__init__(
-            f"The stored bytes of {digest} are damaged: {reason}.{where} Something else wrote to the file, or the disk "
-            "is failing: make or fetch it again."
+            f"The stored bytes of {digest} are damaged: {reason}. {where}. Something else wrote to the file, or the "
+            f"disk is failing: {advice}."
         )
 
 

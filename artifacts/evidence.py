@@ -14,6 +14,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 from pydantic import Field, ValidationError
 
 from artifacts import layout, media
+from artifacts.descriptors import EMPTY, artifact, descriptor
 from artifacts.digest import canonical_json, digest_bytes
 from artifacts.errors import LayoutError, UnknownTag
 from artifacts.files import PathLike, locked
@@ -29,8 +30,6 @@ SCHEMA_VERSION = "1.0"
 TITLE = "validation.json"
 MAX_EVIDENCE_BYTES = 16 << 20
 
-# image-spec 1.1, manifest.md, "Guidance for an Empty Descriptor".
-EMPTY = b"{}"
 _LOCK_FILE = ".referrers.lock"
 
 
@@ -83,9 +82,8 @@ class Evidence(Record):
 
 
 class Attachment(NamedTuple):
-    """Evidence as it is stored: blobs, and a manifest about a release."""
+    """Evidence as it is stored: a blob, the manifest that puts it to a release, and the manifest's descriptor."""
 
-    config: bytes
     layer: bytes
     manifest: bytes
     descriptor: Dict[str, Any]
@@ -111,7 +109,7 @@ def attach(layout_root: PathLike, evidence: Evidence) -> str:
     _, subject = layout.resolve(root, evidence.release)
     made = attachment(evidence, len(subject))
     store = ContentStore(root)
-    for data in (made.config, made.layer, made.manifest):
+    for data in (EMPTY, made.layer, made.manifest):
         store.put_bytes(data)
     tag = referrers_tag(evidence.release)
     with locked(root / _LOCK_FILE):
@@ -132,34 +130,25 @@ def attachment(evidence: Evidence, subject_size: int) -> Attachment:
         evidence: What was found.
         subject_size: Bytes of the release's index.
     """
-    layer = canonical_json(evidence.model_dump(mode="json"))
+    layer = evidence.to_json()
     annotations = {
         media.CREATED: evidence.created,
         media.DEVICE: evidence.device,
         media.ENGINE: evidence.engine,
         media.CHIP: evidence.chip,
     }
-    manifest = canonical_json(
-        {
-            "schemaVersion": 2,
-            "mediaType": media.MANIFEST,
-            "artifactType": media.EVIDENCE_TYPE,
-            "config": _descriptor(media.EMPTY, EMPTY),
-            "layers": [{**_descriptor(media.VALIDATION, layer), "annotations": {media.TITLE: TITLE}}],
-            "subject": {"mediaType": media.INDEX, "digest": evidence.release, "size": subject_size},
-            "annotations": annotations,
-        }
-    )
-    described = {**_descriptor(media.MANIFEST, manifest), "artifactType": media.EVIDENCE_TYPE}
-    return Attachment(EMPTY, layer, manifest, {**described, "annotations": annotations})
+    subject = descriptor(media.INDEX, Blob(digest=evidence.release, size=subject_size))
+    manifest = artifact(media.EVIDENCE_TYPE, media.VALIDATION, TITLE, layer, subject=subject, annotations=annotations)
+    described = {**descriptor(media.MANIFEST, Blob.of(manifest)), "artifactType": media.EVIDENCE_TYPE}
+    return Attachment(layer, manifest, {**described, "annotations": annotations})
 
 
-def with_referrer(index: Optional[bytes], descriptor: Dict[str, Any]) -> bytes:
+def with_referrer(index: Optional[bytes], referrer: Dict[str, Any]) -> bytes:
     """Add a descriptor to an index of referrers; one that is there is not added again.
 
     Args:
         index: The index so far, None where there is none.
-        descriptor: Of the manifest that refers.
+        referrer: Descriptor of the manifest that refers.
 
     Returns:
         The new index.
@@ -168,8 +157,8 @@ def with_referrer(index: Optional[bytes], descriptor: Dict[str, Any]) -> bytes:
         LayoutError: What is there is no index, or it would become too large to be read again.
     """
     value = empty_index() if index is None else _index(index)
-    kept = [entry for entry in value["manifests"] if entry.get("digest") != descriptor["digest"]]
-    data = canonical_json({**value, "manifests": [*kept, descriptor]})
+    kept = [entry for entry in value["manifests"] if entry.get("digest") != referrer["digest"]]
+    data = canonical_json({**value, "manifests": [*kept, referrer]})
     if len(data) > MAX_MANIFEST_BYTES:
         raise LayoutError(f"{len(kept)} things refer to this release already: no more can be attached.")
     return data
@@ -206,10 +195,14 @@ def summary(found: Sequence[Evidence]) -> str:
     """Say in a few words where a release was proven to run.
 
     Returns:
-        ``none``, ``simulator only``, or ``on device BM1684X, libsophon 0.5.1, sail 3.8.0; on device ...``.
+        ``none``, ``simulator only (64 images)``, or ``on device BM1684X, libsophon 0.5.1, sail 3.8.0 (5000 images);
+        on device ...``; where there were several runs, with the number of images of the largest.
     """
-    places = dict.fromkeys(f"on {one.place}" for one in found if one.on_device)
-    return "; ".join(places) or ("simulator only" if found else "none")
+    images: Dict[str, int] = {}
+    for one in [one for one in found if one.on_device] or found:
+        place = f"on {one.place}" if one.on_device else "simulator only"
+        images[place] = max(images.get(place, 0), one.protocol.images)
+    return "; ".join(f"{place} ({count} images)" for place, count in images.items()) or "none"
 
 
 def _read(data: bytes, release: str) -> Evidence:
@@ -245,12 +238,8 @@ def _layers(manifest: Dict[str, Any]) -> List[Dict[str, Any]]:
     ]
 
 
-def _blob(descriptor: Dict[str, Any]) -> Blob:
+def _blob(entry: Dict[str, Any]) -> Blob:
     try:
-        return Blob(digest=descriptor["digest"], size=descriptor["size"])
-    except (KeyError, ValidationError) as error:
-        raise LayoutError(f"A descriptor has no digest or size: {json.dumps(descriptor)[:200]}.") from error
-
-
-def _descriptor(media_type: str, data: bytes) -> Dict[str, Any]:
-    return {"mediaType": media_type, "digest": digest_bytes(data), "size": len(data)}
+        return Blob.model_validate(entry)
+    except ValidationError as error:
+        raise LayoutError(f"A descriptor has no digest or size: {json.dumps(entry)[:200]}.") from error

@@ -108,7 +108,7 @@ def materialise(files: ReleaseFiles, store: ContentStore, folder: Path, *, repla
 
 def _write_tree(files: ReleaseFiles, store: ContentStore, top: Path) -> None:
     for title, blob in files.blobs.items():
-        _copy(store.path(blob), top / title, blob)
+        _copy(store, blob, top / title)
     for folder in (top, *(path for path in top.rglob("*") if path.is_dir())):
         fsync_folder(folder)
 
@@ -143,9 +143,9 @@ def _holds(folder: Path, files: ReleaseFiles) -> bool:
     return False
 
 
-def _copy(source: Path, target: Path, blob: Blob) -> None:
+def _copy(store: ContentStore, blob: Blob, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    hasher, size = hashlib.sha256(), 0
+    source, hasher, size = store.path(blob), hashlib.sha256(), 0
     with source.open("rb") as reader, target.open("xb") as writer:
         for chunk in iter(lambda: reader.read(CHUNK_BYTES), b""):
             hasher.update(chunk)
@@ -155,7 +155,8 @@ def _copy(source: Path, target: Path, blob: Blob) -> None:
         os.fsync(writer.fileno())
     found = Blob(digest="sha256:" + hasher.hexdigest(), size=size)
     if found != blob:
-        raise DamagedBlob(blob.digest, source, f"it has {size} bytes that hash to {found.digest}")
+        reason = f"it has {size} bytes that hash to {found.digest}"
+        raise DamagedBlob(blob.digest, source, reason, advice=store.advice)
 
 
 def _remove_if_empty(staging: Path) -> None:

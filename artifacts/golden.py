@@ -11,7 +11,6 @@ from typing import Optional, Tuple
 from pydantic import Field, ValidationError, field_validator, model_validator
 from typing_extensions import Literal
 
-from artifacts.digest import canonical_json
 from artifacts.errors import BadRecord, LayoutError
 from artifacts.oci import check_title
 from artifacts.schema import problems, read_versioned
@@ -94,10 +93,6 @@ class Golden(Record):
         """Return what a variant has to give, None where the release does not say."""
         wanted = (variant.chip, variant.precision)
         return next((one for one in self.outputs if (one.chip, one.precision) == wanted), None)
-
-    def to_json(self) -> bytes:
-        """Return the record as canonical JSON: equal records give equal bytes."""
-        return canonical_json(self.model_dump(mode="json"))
 
     @classmethod
     def from_json(cls, data: bytes) -> Golden:

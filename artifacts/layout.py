@@ -10,8 +10,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from pydantic import BaseModel, ConfigDict
-
 from artifacts import media
 from artifacts.digest import canonical_json, check_digest, digest_bytes, digest_file
 from artifacts.errors import ArtifactError, DamagedBlob, LayoutError, MissingBlob, UnknownTag
@@ -21,6 +19,7 @@ from artifacts.layout_tags import TagChange, changes_for, empty_index, entries_o
 from artifacts.oci import MAX_MANIFEST_BYTES, RECORD_TITLE, Child, build, parse, read_index, read_manifest
 from artifacts.release import MAX_RECORD_BYTES, ReleaseRecord
 from artifacts.store import Blob, ContentStore, Problem
+from artifacts.variant import Record
 
 LAYOUT_FILE = "oci-layout"
 INDEX_FILE = "index.json"
@@ -28,10 +27,8 @@ _LOCK_FILE = ".index.lock"
 _LAYOUT_VERSION = "1.0.0"
 
 
-class Published(BaseModel):
+class Published(Record):
     """What publishing did."""
-
-    model_config = ConfigDict(frozen=True)
 
     digest: str
     changed: bool
@@ -68,7 +65,7 @@ def publish(
     changes = changes_for(built, tags)
     retagged(_load_index(root) if _is_layout(root) else empty_index(), changes)  # refuse before writing anything
     _make_layout(root)
-    store = ContentStore(root)
+    store = store_of(root)
     written = [_ensure_file(store, blob, sources[title], title) for title, blob in blobs.items()]
     written += [_ensure_bytes(store, data) for data in (built.record, *built.manifests.values(), built.index_json)]
     written.append(retag(root, changes))
@@ -174,7 +171,7 @@ def export(
     """
     root = Path(layout_root)
     files = _release_files(root, ref, chips)
-    return materialise(files, ContentStore(root), Path(folder), replace=replace)
+    return materialise(files, store_of(root), Path(folder), replace=replace)
 
 
 def check(layout_root: PathLike) -> List[Problem]:
@@ -190,7 +187,7 @@ def check(layout_root: PathLike) -> List[Problem]:
             find({"manifests": entries}, tag)
     except ArtifactError as error:
         return [Problem(root, str(error))]
-    problems = ContentStore(root).verify_all()
+    problems = store_of(root).verify_all()
     for entry in entries:
         # What other tools attach may be anything; our own signatures are hashed above like every blob.
         if entry.get("mediaType") in (media.INDEX, media.MANIFEST) and not is_trust_tag(tag_of(entry) or ""):
@@ -202,11 +199,11 @@ def check(layout_root: PathLike) -> List[Problem]:
 
 
 def _walk(root: Path, digest: str) -> None:
-    files = _release_files(root, digest, None)
+    files, store = _release_files(root, digest, None), store_of(root)
     for blob in (*files.blobs.values(), files.record):
-        path = ContentStore(root).path(blob)
+        path = store.path(blob)
         if path.stat().st_size != blob.size:
-            raise DamagedBlob(blob.digest, path, f"it has {path.stat().st_size} bytes instead of {blob.size}")
+            raise DamagedBlob(blob.digest, path, f"it has other than {blob.size} bytes", advice=store.advice)
 
 
 def _release_files(root: Path, ref: str, chips: Optional[Sequence[str]]) -> ReleaseFiles:
@@ -218,7 +215,7 @@ def _release_files(root: Path, ref: str, chips: Optional[Sequence[str]]) -> Rele
     there = [child.chip for child in children]
     absent = [chip for chip in chips or () if chip not in there]
     if absent:
-        raise LayoutError(f"The release {ref!r} has nothing for {', '.join(absent)}; it has {', '.join(there)}.")
+        raise LayoutError(f"The release {ref!r} has nothing for {', '.join(absent)}; choose among {', '.join(there)}.")
     manifests = [
         read_manifest(small_blob(root, child.blob.digest, MAX_MANIFEST_BYTES), child.chip)
         for child in children
@@ -226,6 +223,11 @@ def _release_files(root: Path, ref: str, chips: Optional[Sequence[str]]) -> Rele
     ]
     files = ReleaseFiles.of(manifests)
     return files.checked_against(ReleaseRecord.from_json(small_blob(root, files.record.digest, MAX_RECORD_BYTES)))
+
+
+def store_of(layout_root: PathLike) -> ContentStore:
+    """Return the store of a layout's bytes: whoever only reads there cannot mend them, so its errors say who can."""
+    return ContentStore(layout_root, f"whoever publishes to {layout_root} has to publish the release again")
 
 
 def small_blob(root: Path, digest: str, limit: int) -> bytes:
@@ -236,13 +238,14 @@ def small_blob(root: Path, digest: str, limit: int) -> bytes:
         MissingBlob: It is not there.
         DamagedBlob: Its bytes are others.
     """
-    path = ContentStore(root).path(Blob(digest=digest, size=0))
+    store = store_of(root)
+    path = store.path(Blob(digest=digest, size=0))
     with path.open("rb") as stream:
         data = stream.read(limit + 1)
     if len(data) > limit:
         raise LayoutError(f"{digest} has more than the {limit} bytes that are accepted.")
     if digest_bytes(data) != digest:
-        raise DamagedBlob(digest, path, f"its bytes hash to {digest_bytes(data)}")
+        raise DamagedBlob(digest, path, f"its bytes hash to {digest_bytes(data)}", advice=store.advice)
     return data
 
 
@@ -255,19 +258,17 @@ def _make_layout(root: Path) -> None:
         return
     others = [entry.name for entry in root.iterdir() if not entry.name.startswith(".")] if root.is_dir() else []
     if others:
-        raise LayoutError(
-            f"{root} is not empty and no registry layout (it holds {others[0]!r}): choose another folder."
-        )
+        raise LayoutError(f"{root} holds {others[0]!r} and is no registry layout: choose another folder.")
     atomic_write(root / LAYOUT_FILE, canonical_json({"imageLayoutVersion": _LAYOUT_VERSION}))
 
 
 def _load_index(root: Path) -> Dict[str, Any]:
     if not _is_layout(root):
-        raise LayoutError(f"{root} is no registry layout: it has no {LAYOUT_FILE!r}. Publish into it first.")
+        raise LayoutError(f"{root} is no registry layout: it has no {LAYOUT_FILE!r}. Name another, or publish into it.")
     with (root / LAYOUT_FILE).open("rb") as stream:
         version = parse(stream.read(MAX_MANIFEST_BYTES + 1), LAYOUT_FILE).get("imageLayoutVersion")
     if version != _LAYOUT_VERSION:
-        raise LayoutError(f"{root} has the layout version {version!r}; this program understands {_LAYOUT_VERSION}.")
+        raise LayoutError(f"{root} has the layout version {version!r}, not {_LAYOUT_VERSION}: update this program.")
     try:
         with (root / INDEX_FILE).open("rb") as stream:
             return parse(stream.read(MAX_MANIFEST_BYTES + 1), INDEX_FILE)
@@ -292,7 +293,7 @@ def _ensure_file(store: ContentStore, blob: Blob, source: Path, title: str) -> b
 
 
 def _ensure_bytes(store: ContentStore, data: bytes) -> bool:
-    if store.is_sound(Blob(digest=digest_bytes(data), size=len(data))):
+    if store.is_sound(Blob.of(data)):
         return False
     store.put_bytes(data)
     return True

@@ -9,10 +9,12 @@ import re
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 from artifacts import media
-from artifacts.digest import digest_bytes, hex_of
+from artifacts.descriptors import descriptor
+from artifacts.digest import hex_of
 from artifacts.errors import LayoutError, TagExists
 from artifacts.oci import Built, check_tag, child_tag
 from artifacts.release import CHIPS
+from artifacts.store import Blob
 
 # The tags that move from release to release; every other tag is a version and stays where it is.
 CHANNELS = ("latest", "stable")
@@ -152,9 +154,4 @@ def retagged(index: Mapping[str, Any], changes: Sequence[TagChange]) -> Dict[str
 
 def tag_entry(media_type: str, data: bytes, tag: str) -> Dict[str, Any]:
     """Return the descriptor that stands in ``index.json`` for an index or manifest under a tag."""
-    return {
-        "mediaType": media_type,
-        "digest": digest_bytes(data),
-        "size": len(data),
-        "annotations": {media.TAG: tag},
-    }
+    return {**descriptor(media_type, Blob.of(data)), "annotations": {media.TAG: tag}}

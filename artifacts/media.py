@@ -17,7 +17,6 @@ RELEASE_CONFIG = f"application/vnd.{PREFIX}.release.v1+json"
 BMODEL = f"application/vnd.{PREFIX}.bmodel.v1"
 EVIDENCE_TYPE = f"application/vnd.{PREFIX}.evidence.v1"
 VALIDATION = f"application/vnd.{PREFIX}.validation.v1+json"
-EMPTY = "application/vnd.oci.empty.v1+json"
 UNKNOWN = "application/octet-stream"
 # image-spec 1.1, "Guidelines for Artifact Usage": an artifact without a configuration has this one, two bytes long.
 EMPTY_CONFIG = "application/vnd.oci.empty.v1+json"

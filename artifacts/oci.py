@@ -15,6 +15,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from artifacts import media
+from artifacts.descriptors import descriptor
 from artifacts.digest import canonical_json, digest_bytes
 from artifacts.errors import LayoutError
 from artifacts.release import CHIPS, ReleaseRecord
@@ -146,8 +147,8 @@ def build(record: ReleaseRecord, files: Mapping[str, Blob]) -> Built:
     check_titles([*files, RECORD_TITLE])
     _check_files(record, files)
     encoded = record.to_json()
-    own = {RECORD_TITLE: Blob(digest=digest_bytes(encoded), size=len(encoded))}
-    manifests = {chip: canonical_json(_manifest(chip, {**files, **own})) for chip in record.chips}
+    whole = {**files, RECORD_TITLE: Blob.of(encoded)}
+    manifests = {chip: canonical_json(_manifest(chip, whole)) for chip in record.chips}
     annotations = {media.VERSION: record.version, media.NAME: record.name}
     if record.demonstration:
         annotations[media.DEMONSTRATION] = "true"
@@ -157,7 +158,7 @@ def build(record: ReleaseRecord, files: Mapping[str, Blob]) -> Built:
         "annotations": annotations,
         "manifests": [
             {
-                **_descriptor(media.MANIFEST, Blob(digest=digest_bytes(data), size=len(data))),
+                **descriptor(media.MANIFEST, Blob.of(data)),
                 "platform": {"os": "unknown", "architecture": "unknown"},
                 "annotations": {media.CHIP: chip},
             }
@@ -175,13 +176,14 @@ def read_index(data: bytes) -> List[Child]:
     """
     value = parse(data, "an index")
     if value.get("mediaType") != media.INDEX:
-        raise LayoutError(f"This is no release: its media type is {value.get('mediaType')!r}, not {media.INDEX!r}.")
+        found = value.get("mediaType")
+        raise LayoutError(f"This is no release: its media type is {found!r}, not {media.INDEX!r}. Choose another name.")
     children: List[Child] = []
-    for descriptor in _validated(_Index, value).manifests:
-        chip = _known_chip(descriptor.annotations.get(media.CHIP))
+    for entry in _validated(_Index, value).manifests:
+        chip = _known_chip(entry.annotations.get(media.CHIP))
         if any(chip == child.chip for child in children):
             raise LayoutError(f"The release names {chip} more than once: which file is meant cannot be told.")
-        children.append(Child(chip, descriptor.blob))
+        children.append(Child(chip, entry.blob))
     return children
 
 
@@ -197,7 +199,8 @@ def read_manifest(data: bytes, expected_chip: Optional[str] = None) -> Manifest:
     """
     value = parse(data, "a manifest")
     if value.get("mediaType") != media.MANIFEST or value.get("artifactType") != media.ARTIFACT_TYPE:
-        raise LayoutError(f"This is no model: its artifact type is {value.get('artifactType')!r}.")
+        found = value.get("artifactType")
+        raise LayoutError(f"This is no model of ours: its artifact type is {found!r}. Choose another name.")
     manifest = _validated(_Manifest, value)
     chip = _known_chip(manifest.annotations.get(media.CHIP))
     if expected_chip is not None and chip != expected_chip:
@@ -225,7 +228,10 @@ def parse(data: bytes, what: str) -> Dict[str, Any]:
     try:
         value = json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        raise LayoutError(f"What should be {what} is no JSON ({error}).") from error
+        raise LayoutError(
+            f"What should be {what} is no JSON ({error}): it was damaged, or is something else. Choose another "
+            "name, or publish it again."
+        ) from error
     if not isinstance(value, dict):
         raise LayoutError(f"What should be {what} is JSON, but not an object.")
     return value
@@ -240,7 +246,10 @@ def _validated(model: Any, value: Dict[str, Any]) -> Any:
 
 def _known_chip(chip: Optional[str]) -> str:
     if chip not in CHIPS:
-        raise LayoutError(f"A manifest is for the chip {chip!r}; known are {', '.join(CHIPS)}.")
+        raise LayoutError(
+            f"A manifest is for the chip {chip!r}; known are {', '.join(CHIPS)}. Choose another name, or update this "
+            "program if the release is newer."
+        )
     return str(chip)
 
 
@@ -262,19 +271,15 @@ def _check_files(record: ReleaseRecord, files: Mapping[str, Blob]) -> None:
             raise LayoutError(f"{RECORD_TITLE!r} was given, but is not the record that is being published.")
 
 
-def _descriptor(media_type: str, blob: Blob) -> Dict[str, Any]:
-    return {"mediaType": media_type, "digest": blob.digest, "size": blob.size}
-
-
 def _manifest(chip: str, files: Mapping[str, Blob]) -> Dict[str, Any]:
     others: Tuple[str, ...] = tuple(name for name in CHIPS if name != chip)
     return {
         "schemaVersion": 2,
         "mediaType": media.MANIFEST,
         "artifactType": media.ARTIFACT_TYPE,
-        "config": _descriptor(media.RELEASE_CONFIG, files[RECORD_TITLE]),
+        "config": descriptor(media.RELEASE_CONFIG, files[RECORD_TITLE]),
         "layers": [
-            {**_descriptor(media.media_type_of(title), files[title]), "annotations": {media.TITLE: title}}
+            {**descriptor(media.media_type_of(title), files[title]), "annotations": {media.TITLE: title}}
             for title in sorted(files)
             if title.split("/")[0] not in others
         ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from types import TracebackType
 from typing import Callable, Optional, Tuple, Type
@@ -11,6 +12,7 @@ from typing_extensions import Protocol
 from artifacts import layout
 from artifacts.digest import digest_bytes
 from artifacts.errors import DamagedBlob, LayoutError
+from artifacts.files import storage_errors
 from artifacts.reference import Reference
 from artifacts.remote.access import Access
 from artifacts.remote.client import RemoteRegistry
@@ -103,7 +105,7 @@ class LayoutRegistry:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._store = ContentStore(root)
+        self._store = layout.store_of(root)
 
     def resolve(self, name: str) -> Tuple[str, bytes]:
         """See `Registry.resolve`."""
@@ -117,15 +119,23 @@ class LayoutRegistry:
         with path.open("rb") as stream:
             data = stream.read(blob.size + 1)
         if len(data) != blob.size or digest_bytes(data) != blob.digest:
-            raise DamagedBlob(blob.digest, path, f"it does not hold the {blob.size} bytes that it should")
+            raise self._damaged(blob, path, f"it does not hold the {blob.size} bytes that it should")
         return data
 
     def fetch(self, blob: Blob, store: ContentStore, progress: Optional[Progress] = None) -> Path:
         """See `Registry.fetch`."""
         if not store.is_sound(blob):
-            path = self._store.path(blob)
-            if not self._store.is_sound(blob) or store.put_file(path) != blob:
-                raise DamagedBlob(blob.digest, path, "it does not hold the bytes that it should")
+            source = self._store.path(blob)
+            # Before copying: a file without end would fill the disk.
+            if source.stat().st_size != blob.size:
+                raise self._damaged(blob, source, f"it has {source.stat().st_size} bytes instead of {blob.size}")
+            with storage_errors(store.root), store.scratch("fetch") as folder:
+                copy = folder / "copy"
+                shutil.copyfile(source, copy)
+                try:
+                    store.adopt(copy, blob)
+                except DamagedBlob as error:
+                    raise self._damaged(blob, source, error.reason) from None
         if progress is not None:
             progress(blob.size)
         return store.path(blob)
@@ -148,6 +158,9 @@ class LayoutRegistry:
         self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
     ) -> None:
         self.close()
+
+    def _damaged(self, blob: Blob, path: Path, reason: str) -> DamagedBlob:
+        return DamagedBlob(blob.digest, path, reason, advice=self._store.advice)
 
 
 def open_registry(reference: Reference, *, access: Optional[Access] = None) -> Registry:

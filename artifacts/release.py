@@ -8,7 +8,6 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from typing_extensions import Literal
 
 from artifacts.bmodel import TensorInfo
-from artifacts.digest import canonical_json
 from artifacts.errors import BadRecord
 from artifacts.schema import problems, read_versioned
 from artifacts.store import Blob, Digest
@@ -191,10 +190,6 @@ class ReleaseRecord(Record):
     def chips(self) -> Tuple[str, ...]:
         """The chips that the release has files for, in the order of CHIPS."""
         return tuple(chip for chip in CHIPS if any(item.variant.chip == chip for item in self.variants))
-
-    def to_json(self) -> bytes:
-        """Return the record as canonical JSON: equal records give equal bytes."""
-        return canonical_json(self.model_dump(mode="json"))
 
     @classmethod
     def from_json(cls, data: bytes) -> ReleaseRecord:

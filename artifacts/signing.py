@@ -180,7 +180,7 @@ def opened(envelope: bytes, payload_type: str, keys: Sequence[PublicKey]) -> Ope
     raise NotSigned(
         f"None of the trusted keys ({trusted}) signed this; the signatures there name {claimed}. It was changed, or "
         "was signed by somebody else: do not use it. If its maker has a new key, get its public part from them by "
-        "another way and add it to the keys"
+        "another way and add it to the keys."
     )
 
 

@@ -13,7 +13,6 @@ from typing import Optional, Sequence, Type, TypeVar
 from pydantic import Field, ValidationError
 
 from artifacts import media
-from artifacts.digest import canonical_json
 from artifacts.errors import NotSigned
 from artifacts.oci import parse
 from artifacts.schema import problems
@@ -85,8 +84,7 @@ def signed(record: Record, signers: Sequence[Signer], beside: Optional[bytes] = 
     Returns:
         The envelope.
     """
-    payload = canonical_json(record.model_dump(mode="json"))
-    return sealed(_TYPES[type(record)], payload, signers, beside)
+    return sealed(_TYPES[type(record)], record.to_json(), signers, beside)
 
 
 def read_statement(envelope: bytes, keys: Sequence[PublicKey]) -> ReleaseStatement:

@@ -25,7 +25,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from typing_extensions import Annotated
 
 from artifacts.digest import CHUNK_BYTES, check_digest, digest_bytes, digest_stream, hex_of
-from artifacts.errors import DamagedBlob, MissingBlob, StoreNotWritable
+from artifacts.errors import MAKE_AGAIN, DamagedBlob, MissingBlob, StoreNotWritable
 from artifacts.files import PathLike, fsync_folder, locked, storage_errors
 from artifacts.scratch import scratch_file, scratch_folder, sweep_parts, sweep_scratch
 
@@ -46,6 +46,11 @@ class Blob(BaseModel):
     digest: Digest = Field(description="sha256:<64 hex>")
     size: int = Field(ge=0, description="bytes")
 
+    @classmethod
+    def of(cls, data: bytes) -> Blob:
+        """Return the name of some bytes."""
+        return cls(digest=digest_bytes(data), size=len(data))
+
 
 class Problem(NamedTuple):
     """Something found wrong in a store or a layout."""
@@ -55,10 +60,16 @@ class Problem(NamedTuple):
 
 
 class ContentStore:
-    """Bytes by digest in one folder, the root, which is made when something is first written."""
+    """Bytes by digest in one folder, the root, which is made when something is first written.
 
-    def __init__(self, root: PathLike) -> None:
+    Args:
+        root: The folder.
+        advice: What to do about bytes that are missing or damaged there; ends an error's message.
+    """
+
+    def __init__(self, root: PathLike, advice: str = MAKE_AGAIN) -> None:
         self.root = Path(root).absolute()
+        self.advice = advice
         self._blobs = self.root / "blobs" / "sha256"
         self._scratch = self.root / "scratch"
         self._quarantine = self.root / "quarantine"
@@ -74,7 +85,7 @@ class ContentStore:
             NoSpace: The file system is full.
             StoreNotWritable: The root cannot be written.
         """
-        blob = Blob(digest=digest_bytes(data), size=len(data))
+        blob = Blob.of(data)
         return blob if self.is_sound(blob) else self._write([data])
 
     def put_file(self, path: PathLike) -> Blob:
@@ -112,7 +123,7 @@ class ContentStore:
         with storage_errors(self.root), part.open("rb") as stream:
             reason = _why_unsound(stream, blob)
             if reason is not None:
-                raise DamagedBlob(blob.digest, part, reason)
+                raise DamagedBlob(blob.digest, part, reason, advice=self.advice)
             os.fsync(stream.fileno())
             self._publish(part, blob)
             # Last: a part that a kill leaves read-only could not be opened for writing by the next try.
@@ -127,7 +138,7 @@ class ContentStore:
         """
         path = self._path(blob)
         if not path.is_file():
-            raise MissingBlob(blob.digest, path)
+            raise MissingBlob(blob.digest, path, self.advice)
         return path
 
     def verified(self, blob: Blob) -> Path:
@@ -142,14 +153,14 @@ class ContentStore:
             with path.open("rb") as stream:
                 reason = _why_unsound(stream, blob)
                 if reason is not None:
-                    raise DamagedBlob(blob.digest, path, reason, self._set_aside(path, stream))
+                    raise DamagedBlob(blob.digest, path, reason, self._set_aside(path, stream), self.advice)
         except (FileNotFoundError, IsADirectoryError):
-            raise MissingBlob(blob.digest, path) from None
+            raise MissingBlob(blob.digest, path, self.advice) from None
         except OSError as error:
             # A disk that cannot read a sector is damage too (EIO); no permission is not.
             if error.errno != errno.EIO:
                 raise
-            raise DamagedBlob(blob.digest, path, str(error)) from error
+            raise DamagedBlob(blob.digest, path, str(error), advice=self.advice) from error
         return path
 
     def is_sound(self, blob: Blob) -> bool:
@@ -193,18 +204,7 @@ class ContentStore:
         return final
 
     def scratch(self, label: str) -> ContextManager[Path]:
-        """Make a fresh empty folder on the store's file system and remove it when the body ends.
-
-        Args:
-            label: What it is for; part of the folder's name.
-
-        Returns:
-            A context manager that yields the folder.
-
-        Raises:
-            NoSpace: The file system is full.
-            StoreNotWritable: The root cannot be written.
-        """
+        """Make a working folder on the store's file system; see `artifacts.scratch.scratch_folder`."""
         return scratch_folder(self._scratch, label)
 
     def sweep(self) -> List[Path]:

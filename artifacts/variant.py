@@ -9,6 +9,7 @@ from typing import Tuple
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from typing_extensions import Literal, get_args
 
+from artifacts.digest import canonical_json
 from artifacts.errors import BadVariant
 
 Chip = Literal["BM1684", "BM1684X", "BM1688"]
@@ -24,6 +25,10 @@ class Record(BaseModel):
     """Base of the records: frozen; fields that a newer minor version added are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+    def to_json(self) -> bytes:
+        """Return the record as canonical JSON: equal records give equal bytes."""
+        return canonical_json(self.model_dump(mode="json"))
 
 
 @functools.total_ordering

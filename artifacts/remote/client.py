@@ -20,7 +20,7 @@ from artifacts.errors import LayoutError, RegistryError, RegistryMisbehaved, Reg
 from artifacts.layout_tags import is_child_tag, is_trust_tag
 from artifacts.oci import MAX_MANIFEST_BYTES, parse, read_index
 from artifacts.remote.access import Access
-from artifacts.remote.download import fetch_blob, page_note
+from artifacts.remote.download import absent, fetch_blob, page_note
 from artifacts.remote.job import Clock, Limits, TryAgain
 from artifacts.remote.transport import Transport
 from artifacts.store import Blob, ContentStore
@@ -104,8 +104,7 @@ class RemoteRegistry:
             data = self.transport.job.persevere(partial(self._small, kind, blob))
             if data is not None:
                 return data
-        advice = "The release there is incomplete: publish it again, or choose another"
-        raise RegistryRefused(self._host, f"it has no {blob.digest} in {self.transport.name}", advice, 404)
+        raise absent(self.transport, blob)
 
     def fetch(self, blob: Blob, store: ContentStore, progress: Optional[Callable[[int], None]] = None) -> Path:
         """Bring a blob into a store; see `artifacts.remote.download.fetch_blob`."""

@@ -163,8 +163,7 @@ def _start(transport: Transport, response: requests.Response, blob: Blob, have: 
         part.restart_at(0)
         raise TryAgain(RegistryMisbehaved(registry, f"it cannot send the rest of {blob.digest}"))
     if status == 404:
-        advice = "The release there is incomplete: publish it again, or choose another"
-        raise RegistryRefused(registry, f"it has no {blob.digest} in {transport.name}", advice, status)
+        raise absent(transport, blob)
     if status != 200:
         raise RegistryRefused(registry, f"{blob.digest}, {transport.detail(response)}", "Try another release", status)
     length = announced(response)
@@ -172,6 +171,12 @@ def _start(transport: Transport, response: requests.Response, blob: Blob, have: 
         reason = f"{blob.digest} should have {blob.size} bytes, it would send {length}{page_note(response)}"
         raise RegistryMisbehaved(registry, reason)
     return 0
+
+
+def absent(transport: Transport, blob: Blob) -> RegistryRefused:
+    """Return the error for a blob that a release names and the server does not have."""
+    advice = "The release there is incomplete: publish it again, or choose another"
+    return RegistryRefused(transport.job.registry, f"it has no {blob.digest} in {transport.name}", advice, 404)
 
 
 def page_note(response: requests.Response) -> str:

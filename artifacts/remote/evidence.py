@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Optional
 
 from artifacts import media
+from artifacts.descriptors import EMPTY
 from artifacts.digest import digest_bytes
 from artifacts.errors import UnknownTag
 from artifacts.evidence import Evidence, attachment, with_referrer
@@ -14,8 +13,7 @@ from artifacts.layout_tags import referrers_tag
 from artifacts.reference import Reference
 from artifacts.remote.access import Access
 from artifacts.remote.client import RemoteRegistry
-from artifacts.remote.upload import has_blob, put_manifest, upload_blob
-from artifacts.store import Blob
+from artifacts.remote.upload import put_manifest, upload_bytes
 
 
 def attach(target: Reference, evidence: Evidence, *, access: Optional[Access] = None) -> str:
@@ -40,8 +38,8 @@ def attach(target: Reference, evidence: Evidence, *, access: Optional[Access] = 
     with RemoteRegistry(target.place, target.repository, access=access, actions="pull,push") as registry:
         _, subject = registry.resolve(evidence.release)
         made = attachment(evidence, len(subject))
-        for data in (made.config, made.layer):
-            _upload(registry, data)
+        for data in (EMPTY, made.layer):
+            upload_bytes(registry, data)
         digest = digest_bytes(made.manifest)
         put_manifest(registry, digest, made.manifest, media.MANIFEST)
         tag = referrers_tag(evidence.release)
@@ -51,12 +49,3 @@ def attach(target: Reference, evidence: Evidence, *, access: Optional[Access] = 
             before = None
         put_manifest(registry, tag, with_referrer(before, made.descriptor), media.INDEX)
     return digest
-
-
-def _upload(registry: RemoteRegistry, data: bytes) -> None:
-    blob = Blob(digest=digest_bytes(data), size=len(data))
-    if not has_blob(registry, blob):
-        with NamedTemporaryFile() as file:
-            file.write(data)
-            file.flush()
-            upload_blob(registry, blob, Path(file.name))

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
-from pydantic import BaseModel, ConfigDict
-
 from artifacts import layout, media
 from artifacts.digest import digest_bytes
 from artifacts.errors import BadReference, GateNotPassed, LayoutError, TagExists
@@ -26,10 +24,11 @@ from artifacts.remote.access import Access
 from artifacts.remote.client import RemoteRegistry
 from artifacts.remote.job import Clock, Limits
 from artifacts.remote.upload import has_blob, put_manifest, upload_blob
-from artifacts.store import Blob, ContentStore
+from artifacts.store import Blob
+from artifacts.variant import Record
 
 
-class Pushed(BaseModel):
+class Pushed(Record):
     """What pushing did.
 
     Attributes:
@@ -40,8 +39,6 @@ class Pushed(BaseModel):
         sent: Blobs that were missing there.
         sent_bytes: Their size together.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     digest: str
     version: str
@@ -108,7 +105,7 @@ def push(
     """
     parcel = packed(layout_root, name)
     version, moved = _names(parcel, target, channels)
-    store = ContentStore(layout_root)
+    store = layout.store_of(layout_root)
     registry = RemoteRegistry(
         target.place, target.repository, access=access, limits=limits, clock=clock, actions="pull,push"
     )

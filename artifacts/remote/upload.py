@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import BinaryIO, Union
 from urllib.parse import quote
 
 import requests
@@ -44,7 +45,28 @@ def upload_blob(registry: RemoteRegistry, blob: Blob, path: Path) -> None:
         RegistryError: It cannot be reached.
         OSError: The file cannot be read.
     """
-    registry.transport.job.persevere(lambda: _upload_once(registry, blob, path))
+
+    def send() -> None:
+        with path.open("rb") as stream:
+            # For an empty file requests would announce no length.
+            _upload_once(registry, blob, stream if blob.size else b"")
+
+    registry.transport.job.persevere(send)
+
+
+def upload_bytes(registry: RemoteRegistry, data: bytes) -> None:
+    """Send a small blob, unless it is there.
+
+    Args:
+        registry: The server, opened for pushing.
+        data: Its bytes.
+
+    Raises:
+        RegistryError: As by `upload_blob`.
+    """
+    blob = Blob.of(data)
+    if not has_blob(registry, blob):
+        registry.transport.job.persevere(lambda: _upload_once(registry, blob, data))
 
 
 def put_manifest(registry: RemoteRegistry, name: str, data: bytes, media_type: str) -> None:
@@ -77,7 +99,7 @@ def put_manifest(registry: RemoteRegistry, name: str, data: bytes, media_type: s
         raise RegistryMisbehaved(registry.transport.job.registry, f"{name} names {found} right after the push", advice)
 
 
-def _upload_once(registry: RemoteRegistry, blob: Blob, path: Path) -> None:
+def _upload_once(registry: RemoteRegistry, blob: Blob, body: Union[BinaryIO, bytes]) -> None:
     transport = registry.transport
     with transport.ask("POST", "blobs/uploads/") as response:
         if response.status_code != 202:
@@ -89,15 +111,12 @@ def _upload_once(registry: RemoteRegistry, blob: Blob, path: Path) -> None:
         target = transport.led_to(response.url, where)
     target += f"{'&' if '?' in target else '?'}digest={quote(blob.digest)}"
     headers = {"Content-Type": "application/octet-stream"}
-    with path.open("rb") as stream:
-        # For an empty file requests would announce no length.
-        body = stream if blob.size else b""
-        with transport.ask("PUT", target, headers, body, read_s=transport.job.limits.commit_s) as response:
-            if response.status_code == 404:
-                # The upload was forgotten, for example by a restart of the server: begin another.
-                raise TryAgain(_refusal(registry, response, blob.digest))
-            if response.status_code != 201:
-                raise _refusal(registry, response, blob.digest)
+    with transport.ask("PUT", target, headers, body, read_s=transport.job.limits.commit_s) as response:
+        if response.status_code == 404:
+            # The upload was forgotten, for example by a restart of the server: begin another.
+            raise TryAgain(_refusal(registry, response, blob.digest))
+        if response.status_code != 201:
+            raise _refusal(registry, response, blob.digest)
 
 
 def _refusal(registry: RemoteRegistry, response: requests.Response, what: str) -> RegistryRefused:

@@ -8,6 +8,20 @@ from pathlib import Path
 
 import pytest
 
+from artifacts.store import ContentStore
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ContentStore:
+    """Give a store that holds nothing yet."""
+    return ContentStore(tmp_path / "store")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Give the place of a layout that is not made yet."""
+    return tmp_path / "registry" / "centernet"
+
 
 @pytest.fixture
 def open_folder() -> Iterator[Path]:

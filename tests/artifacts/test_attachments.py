@@ -19,6 +19,7 @@ from artifacts.reference import parse_reference
 from artifacts.remote.access import Access
 from artifacts.remote.client import RemoteRegistry
 from artifacts.remote.push import packed, push
+from tests.artifacts.damage import damage
 from tests.artifacts.releases import release
 from tests.artifacts.remote.debian import docker_registry
 from tests.artifacts.remote.liar import REPOSITORY, Liar
@@ -31,15 +32,21 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "centernet"
 
 
+@pytest.fixture
+def liar() -> Iterator[Liar]:
+    with Liar() as server:
+        yield server
+
+
 @pytest.fixture(params=["layout", "liar", "debian"])
 def place(request: pytest.FixtureRequest, root: Path, tmp_path: Path) -> Iterator[Place]:
     if request.param == "layout":
         yield LayoutPlace(root)
     elif request.param == "liar":
-        with Liar() as liar:
-            push(root, "1.0.0", parse_reference(f"{liar.place}/{REPOSITORY}:1.0.0"), access=Access())
-            with RemoteRegistry(liar.place, REPOSITORY, access=Access(), actions="pull,push") as remote:
-                yield ServerPlace(remote)
+        server: Liar = request.getfixturevalue("liar")
+        push(root, "1.0.0", parse_reference(f"{server.place}/{REPOSITORY}:1.0.0"), access=Access())
+        with RemoteRegistry(server.place, REPOSITORY, access=Access(), actions="pull,push") as remote:
+            yield ServerPlace(remote)
     else:
         with docker_registry(tmp_path / "server") as host:
             push(root, "1.0.0", parse_reference(f"{host}/models/centernet:1.0.0"), access=Access())
@@ -73,8 +80,7 @@ def test_a_layout_with_signatures_is_sound_and_a_damaged_one_is_found(root: Path
     LayoutPlace(root).write(channel_tag("stable"), b'{"serial":1}')
     assert layout.check(root) == []
     blob = root / "blobs" / "sha256" / digest_bytes(b'{"serial":1}')[len("sha256:") :]
-    blob.chmod(0o644)
-    blob.write_bytes(b'{"serial":9}')
+    damage(blob, b'{"serial":9}')
     assert len(layout.check(root)) == 1
     with pytest.raises(StoreError):
         read_envelope(LayoutPlace(root).registry, channel_tag("stable"))
@@ -97,26 +103,20 @@ def test_the_artifact_has_the_shape_that_every_registry_takes(root: Path) -> Non
         {"mediaType": media.MANIFEST, "artifactType": media.SIGNATURE, "layers": [7]},
     ],
 )
-def test_something_else_under_the_tag_is_no_signature(liar_place: Liar, value: object) -> None:
-    liar_place.manifests["channel-stable"] = (canonical_json(value), media.MANIFEST)
-    with RemoteRegistry(liar_place.place, REPOSITORY, access=Access()) as remote, pytest.raises(NotSigned):
+def test_something_else_under_the_tag_is_no_signature(liar: Liar, value: object) -> None:
+    liar.manifests["channel-stable"] = (canonical_json(value), media.MANIFEST)
+    with RemoteRegistry(liar.place, REPOSITORY, access=Access()) as remote, pytest.raises(NotSigned):
         read_envelope(remote, "channel-stable")
 
 
-def test_an_envelope_without_end_is_not_read(liar_place: Liar) -> None:
+def test_an_envelope_without_end_is_not_read(liar: Liar) -> None:
     big = b"x" * (1 << 17)
-    layer = {"mediaType": media.DSSE, "digest": liar_place.put(big), "size": len(big)}
+    layer = {"mediaType": media.DSSE, "digest": liar.put(big), "size": len(big)}
     value = {"mediaType": media.MANIFEST, "artifactType": media.SIGNATURE, "layers": [layer]}
-    liar_place.manifests["channel-stable"] = (canonical_json(value), media.MANIFEST)
-    with RemoteRegistry(liar_place.place, REPOSITORY, access=Access()) as remote, pytest.raises(RegistryError):
+    liar.manifests["channel-stable"] = (canonical_json(value), media.MANIFEST)
+    with RemoteRegistry(liar.place, REPOSITORY, access=Access()) as remote, pytest.raises(RegistryError):
         read_envelope(remote, "channel-stable")
-    assert liar_place.count("GET", "blobs") == 0
-
-
-@pytest.fixture
-def liar_place() -> Iterator[Liar]:
-    with Liar() as server:
-        yield server
+    assert liar.count("GET", "blobs") == 0
 
 
 @pytest.mark.parametrize("tag", ["channel-stable", "channel-latest", "Channel-Latest", f"sha256-{'a' * 64}"])

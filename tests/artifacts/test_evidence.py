@@ -13,12 +13,13 @@ from artifacts import layout, media
 from artifacts.digest import canonical_json, digest_bytes
 from artifacts.errors import LayoutError, UnknownTag
 from artifacts.evidence import Evidence, attach, attachment, evidence_of, summary, with_referrer
-from artifacts.layout_tags import referrers_tag
+from artifacts.layout_tags import TagChange, referrers_tag, tag_entry
 from artifacts.reference import parse_reference
 from artifacts.registry import open_registry
 from artifacts.release import Accuracy, Protocol
 from artifacts.remote import evidence as remote
 from artifacts.remote.push import push
+from artifacts.store import ContentStore
 from tests.artifacts.releases import release
 from tests.artifacts.remote.debian import docker_registry
 
@@ -129,23 +130,9 @@ def test_evidence_that_is_about_another_release_is_not_believed(published: tuple
     entry = attachment(evidence(digest), len(layout.resolve(root, digest)[1])).descriptor
     assert entry["digest"] == name
     index = with_referrer(None, entry)
-    layout.ContentStore(root).put_bytes(index)
+    ContentStore(root).put_bytes(index)
     tag = referrers_tag(other)
-    layout.retag(
-        root,
-        [
-            layout.TagChange(
-                tag,
-                {
-                    "mediaType": media.INDEX,
-                    "digest": digest_bytes(index),
-                    "size": len(index),
-                    "annotations": {media.TAG: tag},
-                },
-                True,
-            )
-        ],
-    )
+    layout.retag(root, [TagChange(tag, tag_entry(media.INDEX, index, tag), moves=True)])
     with pytest.raises(LayoutError, match=f"is about {digest}"):
         read(root, other)
 
@@ -167,10 +154,13 @@ def test_the_summary_names_devices_and_says_when_there_was_only_a_simulator() ->
     digest = digest_bytes(b"release")
     simulated = evidence(digest, engine="simulator", versions={})
     assert summary([]) == "none"
-    assert summary([simulated]) == "simulator only"
+    few = PROTOCOL.model_copy(update={"images": 1})
+    assert summary([simulated, evidence(digest, engine="simulator", protocol=few)]) == "simulator only (3 images)"
     assert simulated.place == "simulator of BM1684X"
-    assert summary([simulated, evidence(digest), evidence(digest)]) == "on device BM1684X, libsophon 0.5.1, sail 3.8.0"
-    assert summary([evidence(digest, versions={}, chip="BM1688")]) == "on device BM1688"
+    device = "on device BM1684X, libsophon 0.5.1, sail 3.8.0"
+    assert summary([simulated, evidence(digest, protocol=few), evidence(digest)]) == f"{device} (3 images)"
+    other = evidence(digest, versions={}, chip="BM1688", protocol=few)
+    assert summary([evidence(digest), other]) == f"{device} (3 images); on device BM1688 (1 images)"
 
 
 def test_evidence_is_attached_on_a_server_too(published: tuple[Path, str], tmp_path: Path) -> None:

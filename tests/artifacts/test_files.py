@@ -123,8 +123,9 @@ def test_a_full_disk_is_told_with_the_free_space_and_leaves_the_old_file(small_d
 def test_a_read_only_file_system_is_told_as_such(read_only_disk: Path) -> None:
     with pytest.raises(StoreNotWritable, match="Read-only file system"):
         atomic_write(read_only_disk / "f", b"data")
-    with pytest.raises(StoreNotWritable, match="Read-only file system"), locked(read_only_disk / "lock"):
+    with pytest.raises(StoreNotWritable, match="Read-only file system") as caught, locked(read_only_disk / "lock"):
         pass
+    assert caught.value.path == read_only_disk  # the folder that has to be writable, not the lock in it
 
 
 def test_a_source_that_may_not_be_read_is_not_blamed_on_the_store(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import List
 
@@ -14,6 +15,7 @@ from artifacts.registry import LayoutRegistry, open_registry
 from artifacts.remote.access import Access
 from artifacts.remote.client import RemoteRegistry
 from artifacts.store import Blob, ContentStore
+from tests.artifacts.damage import damage
 from tests.artifacts.releases import SHARED, VARIANTS, blob_of, model_bytes, release
 
 
@@ -72,18 +74,28 @@ def test_progress_ends_at_the_size(root: Path, tmp_path: Path) -> None:
 
 def test_damaged_bytes_of_a_layout_are_not_copied(root: Path, tmp_path: Path) -> None:
     path = root / "blobs" / "sha256" / MODEL.digest[7:]
-    path.chmod(0o644)
-    path.write_bytes(b"x" * MODEL.size)
+    damage(path, b"x" * MODEL.size)
     store = ContentStore(tmp_path / "store")
-    with pytest.raises(DamagedBlob):
+    publisher = f"whoever publishes to {re.escape(str(root))} has to publish the release again"
+    with pytest.raises(DamagedBlob, match=publisher) as caught:
         LayoutRegistry(root).fetch(MODEL, store)
-    with pytest.raises(DamagedBlob):
+    assert caught.value.path == path
+    assert f"They lie in {path}" in str(caught.value)
+    with pytest.raises(DamagedBlob, match=publisher):
         LayoutRegistry(root).read(MODEL, MODEL.size)
     assert store.verify_all() == []
     assert not (store.root / "blobs").exists()
+    assert store.sweep() == []
     path.unlink()
-    with pytest.raises(MissingBlob):
+    with pytest.raises(MissingBlob, match=publisher):
         LayoutRegistry(root).fetch(MODEL, store)
+
+
+def test_a_file_that_grew_in_the_layout_does_not_fill_the_devices_disk(root: Path, small_disk: Path) -> None:
+    damage(root / "blobs" / "sha256" / MODEL.digest[7:], bytes(2 << 20))
+    with pytest.raises(DamagedBlob, match=rf"it has {2 << 20} bytes instead of {MODEL.size}"):
+        LayoutRegistry(root).fetch(MODEL, ContentStore(small_disk / "store"))
+    assert list(small_disk.iterdir()) == []
 
 
 def test_what_is_in_the_store_is_not_looked_for_in_the_layout(root: Path, tmp_path: Path) -> None:
@@ -96,8 +108,7 @@ def test_what_is_in_the_store_is_not_looked_for_in_the_layout(root: Path, tmp_pa
 def test_a_damaged_copy_in_the_store_is_replaced(root: Path, tmp_path: Path) -> None:
     store = ContentStore(tmp_path / "store")
     path = LayoutRegistry(root).fetch(MODEL, store)
-    path.chmod(0o644)
-    path.write_bytes(b"")
+    damage(path, b"")
     assert LayoutRegistry(root).fetch(MODEL, store).stat().st_size == MODEL.size
     assert store.is_sound(MODEL)
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Optional, Tuple
+from typing import List, Optional, Tuple
 
 import pytest
 
@@ -34,16 +34,13 @@ def program() -> str:
     if os.geteuid() != 0 or not (shutil.which("apt-get") and shutil.which("dpkg")):
         pytest.skip("docker-registry is not installed, and only root can fetch it with apt")
     folder = tempfile.mkdtemp(prefix="docker-registry-")
-    for command in (["apt-get", "download", "docker-registry"], ["apt-get", "update"]):
-        with suppress(subprocess.TimeoutExpired):
-            subprocess.run(command, cwd=folder, capture_output=True, timeout=60, check=False)
-        if list(Path(folder).glob("docker-registry_*.deb")):
-            break
-    else:
-        with suppress(subprocess.TimeoutExpired):
-            command = ["apt-get", "download", "docker-registry"]
-            subprocess.run(command, cwd=folder, capture_output=True, timeout=60, check=False)
-    packages = list(Path(folder).glob("docker-registry_*.deb"))
+    packages: List[Path] = []
+    # The lists of packages may be missing or old.
+    for arguments in (["download", "docker-registry"], ["update"], ["download", "docker-registry"]):
+        if not packages:
+            with suppress(subprocess.TimeoutExpired):
+                subprocess.run(["apt-get", *arguments], cwd=folder, capture_output=True, timeout=60, check=False)
+            packages = list(Path(folder).glob("docker-registry_*.deb"))
     if not packages:
         pytest.skip("docker-registry is not installed, and apt cannot fetch it")
     subprocess.run(["dpkg", "-x", str(packages[0]), folder], check=True)

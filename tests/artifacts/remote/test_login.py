@@ -17,7 +17,8 @@ from artifacts.remote.client import RemoteRegistry
 from artifacts.store import ContentStore
 from tests.artifacts.releases import blob_of
 from tests.artifacts.remote.conftest import QUICK
-from tests.artifacts.remote.liar import REPOSITORY, Liar, basic, cut, instead
+from tests.artifacts.remote.liar import REPOSITORY, Liar, basic, instead
+from tests.artifacts.remote.lies import cut
 
 MANIFEST = b'{"mediaType":"other"}'
 

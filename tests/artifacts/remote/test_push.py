@@ -21,6 +21,7 @@ from artifacts.reference import Reference
 from artifacts.release import GateOutcome, ReleaseRecord
 from artifacts.remote.access import Access
 from artifacts.remote.push import Pushed, failed_variants, packed, push
+from tests.artifacts.damage import damage
 from tests.artifacts.releases import VARIANTS, blob_of, model_bytes, release
 from tests.artifacts.remote.conftest import QUICK, Waits
 from tests.artifacts.remote.liar import REPOSITORY, Answer, Handler, Liar, instead
@@ -150,9 +151,8 @@ def test_what_is_not_whole_in_the_layout_is_not_pushed(root: Path, liar: Liar) -
     with pytest.raises(LayoutError, match="one chip's manifest"):
         pushed(root, liar, source="1.0.0-bm1688")
     path = root / "blobs" / "sha256" / blob_of(model_bytes(VARIANTS[0], "1.0.0")).digest[7:]
-    path.chmod(0o644)
-    path.write_bytes(b"x")
-    with pytest.raises(DamagedBlob):
+    damage(path, b"x")
+    with pytest.raises(DamagedBlob, match="publish the release again"):
         pushed(root, liar)
     assert written(liar) == []
 

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Dict
+from typing import Dict, List
 
 import pytest
 from pydantic import SecretStr
@@ -128,7 +128,7 @@ def test_a_partial_download_goes_on(plain: str, root: Path, tmp_path: Path) -> N
     store = ContentStore(tmp_path / "store")
     store.incoming.mkdir(parents=True)
     (store.incoming / f"{blob.digest[7:]}.part").write_bytes(good[:100])
-    seen = []
+    seen: List[int] = []
     with open_registry(named(plain, "three", "x"), access=Access()) as registry:
         assert registry.fetch(blob, store, seen.append).read_bytes() == good
     assert seen[0] > 100
