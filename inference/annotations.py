@@ -11,6 +11,8 @@ from inference.errors import AnnotationError
 
 MAX_FILE_BYTES = 1 << 30
 
+_WANTED = "Name a file in COCO's layout for detection, with images, annotations and categories"
+
 
 class TrueBox(NamedTuple):
     """One annotated object.
@@ -67,12 +69,17 @@ def read_annotations(path: Path) -> Annotations:
             raise AnnotationError(f"{path} has more than {MAX_FILE_BYTES} bytes: it is no annotation file", path)
         data = path.read_bytes()
     except OSError as error:
-        raise AnnotationError(f"{path} cannot be read: {error}", path) from error
+        raise AnnotationError(
+            f"the annotations {path} cannot be read: {error}. Check the name and who may read it", path
+        ) from error
     try:
         document = json.loads(data.decode("utf-8"))
-        return _build(document, digest_bytes(data))
     except (ValueError, RecursionError) as error:
-        raise AnnotationError(f"{path} cannot be used: {error}. Expected COCO's layout for detection", path) from error
+        raise AnnotationError(f"{path} is no JSON ({error}). {_WANTED}", path) from error
+    try:
+        return _build(document, digest_bytes(data))
+    except ValueError as error:
+        raise AnnotationError(f"{path} cannot be used: {error}. {_WANTED}", path) from error
 
 
 def dataset_digest(annotations: str, images: Iterable[Tuple[str, str]]) -> str:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import argparse
 import time
-from pathlib import Path
 from typing import Callable, Dict, List, Sequence
 
 import cv2
 import numpy as np
 
 from artifacts.variant import Record
+from inference.commands.which_model import open_detector
 from inference.deploy.local import local_release
 from inference.detector import Detector
 from inference.images import read_image
-from inference.measuring import Figures, Setting, Timer, figures_text, setting_of
-from inference.output_files import write_whole
+from inference.measuring import Figures, Setting, Timer, figures_text, setting_of, write_report
+from inference.output_files import check_writable
 from inference.sources import list_images
 
 GENERATED_SIZE = (720, 1280)
@@ -56,26 +56,19 @@ def bench(options: argparse.Namespace) -> BenchReport:
 
     Raises:
         ImageError: An image of ``input`` cannot be read.
-        InferenceError: The model or the engine failed, or the report cannot be written.
+        InferenceError: The model or the engine failed, or the report cannot be written, which is found out first.
     """
+    if options.json is not None:
+        check_writable(options.json)
     pictures = (
         generated_images() if options.input is None else [read_image(path) for path in list_images(options.input)]
     )
     started = time.perf_counter()
-    with Detector(
-        local_release(options.model),
-        options.engine,
-        chip=options.chip,
-        precision=options.precision,
-        batch=options.batch,
-        device=options.device,
-    ) as detector:
+    with open_detector(local_release(options.model), options) as detector:
         load_s = time.perf_counter() - started
-        setting = setting_of(detector, options.device)
-        print(f"{detector.model.path} on the {setting.engine} of {setting.chip}; {setting.model_digest}", flush=True)
         timer = measure(detector, pictures, images=options.images, seconds=options.seconds, warm_up=options.warm_up)
         report = BenchReport(
-            setting=setting,
+            setting=setting_of(detector, options.device),
             source="{2} generated images of {1} x {0}".format(*GENERATED_SIZE, _GENERATED)
             if options.input is None
             else str(options.input),
@@ -87,7 +80,7 @@ def bench(options: argparse.Namespace) -> BenchReport:
         )
     _print(report)
     if options.json is not None:
-        write_whole(Path(options.json), (report.model_dump_json(indent=1) + "\n").encode())
+        write_report(options.json, report)
     return report
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Iterator, Optional
 
 from inference.annotate import Annotator
+from inference.commands.which_model import open_detector
 from inference.deploy.local import local_release
 from inference.detector import Detector
 from inference.errors import ImageError, OptionError
@@ -46,10 +47,8 @@ def detect(options: argparse.Namespace) -> int:
         prepare_folder(options.output, source, beside=_home(options.input), pictures=not options.no_pictures)
     with _termination_interrupts(), ExitStack() as stack:
         started = time.perf_counter()
-        detector = stack.enter_context(_open_detector(options))
+        detector = stack.enter_context(open_detector(local_release(options.model), options, conf=options.conf))
         load_s = time.perf_counter() - started
-        info = detector.engine_info
-        print(f"{detector.model.path} on the {info.engine} of {info.chip}", flush=True)
         outputs = _open_outputs(options, source, detector)
         if outputs is not None:
             stack.enter_context(outputs)
@@ -95,8 +94,7 @@ class _Run:
         times, seconds = self._detector.times, self._progress.seconds
         what = "frames" if self._source.files is None else "images"
         annotator = None if self._outputs is None else self._outputs.annotator
-        where = f"; {'pictures and ' if annotator else ''}{RESULTS_FILE} are in {folder}" if folder else ""
-        print(f"{self._detections} detections in {times.images} {what}{where}")
+        print(f"{self._detections} detections in {times.images} {what}{self._written(folder)}")
         if self._source.dropped:
             print(f"{self._source.dropped} frames were left out because newer ones had come")
         if times.images:
@@ -108,6 +106,13 @@ class _Run:
         if self.unreadable:
             total = times.images + self.unreadable
             print(f"{self.unreadable} of {total} {what} could not be read", file=sys.stderr)
+
+    def _written(self, folder: Optional[Path]) -> str:
+        if folder is None or self._outputs is None:
+            return ""
+        if self._outputs.annotator is None:
+            return f"; {RESULTS_FILE} is in {folder}"
+        return f"; {'a video' if self._source.files is None else 'pictures'} and {RESULTS_FILE} are in {folder}"
 
     def _skip(self, error: ImageError) -> None:
         self.unreadable += 1
@@ -121,18 +126,6 @@ class _Run:
             self._progress.clear()
             print(f"stopping after {self._progress.done} images; what was found is kept", file=sys.stderr)
             self._detector.close()
-
-
-def _open_detector(options: argparse.Namespace) -> Detector:
-    return Detector(
-        local_release(options.model),
-        options.engine,
-        chip=options.chip,
-        precision=options.precision,
-        batch=options.batch,
-        conf=options.conf,
-        device=options.device,
-    )
 
 
 def _open_outputs(options: argparse.Namespace, source: Source, detector: Detector) -> Optional[Outputs]:

@@ -69,7 +69,7 @@ def read_file(path: Path) -> bytes:
     """Return the bytes of an image file, refusing what cannot be one before reading it.
 
     Raises:
-        ImageError: It is no regular file, is empty, is larger than 512 MiB, or cannot be read.
+        ImageError: It is no regular file, is larger than 512 MiB, or cannot be read.
     """
     path = Path(path)
     try:
@@ -154,7 +154,7 @@ def read_header(data: bytes, path: Optional[Path] = None) -> ImageHeader:
         What the file says about itself.
 
     Raises:
-        ImageError: It is no JPEG, PNG or BMP, or its header is damaged.
+        ImageError: It is empty, no JPEG, PNG or BMP, or its header is damaged.
     """
     try:
         if data.startswith(b"\xff\xd8\xff"):
@@ -167,8 +167,13 @@ def read_header(data: bytes, path: Optional[Path] = None) -> ImageHeader:
         raise ImageError(
             f"the header of {_name(path)} is damaged or cut short ({error}). Fetch it again.", path
         ) from error
-    what = "is empty" if not data else f"is no JPEG, PNG or BMP (it starts with {data[:8]!r})"
-    raise ImageError(f"{_name(path)} {what}. Save it as one of these, or leave it out.", path)
+    if not data:
+        raise ImageError(f"{_name(path)} is empty: it has no bytes. Copy or download it again, or leave it out.", path)
+    raise ImageError(
+        f"{_name(path)} is no JPEG, PNG or BMP (it starts with {data[:8]!r}). Save it as one of these, or leave it "
+        "out.",
+        path,
+    )
 
 
 def _jpeg_header(data: bytes) -> ImageHeader:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from contextlib import suppress
+from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
 import cv2
@@ -13,6 +14,7 @@ from artifacts.variant import Record
 from inference.detector import Detector
 from inference.engines import sophon_sdk
 from inference.errors import EngineNotFound
+from inference.output_files import write_whole
 from inference.times import StageTimes
 
 STAGES = ("read", "preprocess", "infer", "decode")
@@ -135,6 +137,15 @@ def figures_text(figures: Dict[str, Figures]) -> str:
     return "\n".join(
         f"  {name:10} median {one.median_ms:9.2f} ms   p95 {one.p95_ms:9.2f} ms" for name, one in figures.items()
     )
+
+
+def write_report(path: Path, report: Record) -> None:
+    """Write a report as JSON.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    write_whole(path, (report.model_dump_json(indent=1) + "\n").encode())
 
 
 def _seconds(call: StageTimes) -> Tuple[float, float, float, float]:

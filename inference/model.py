@@ -7,9 +7,10 @@ from typing import List, NamedTuple, Optional, Tuple
 
 from artifacts.digest import digest_file
 from artifacts.errors import ArtifactError
-from artifacts.release import CHIPS, PRECISIONS, ReleaseRecord, Variant, VariantRecord
-from inference.errors import ModelError, OptionError
+from artifacts.release import ReleaseRecord, Variant, VariantRecord
+from inference.errors import ModelError
 from inference.preprocess import OUTPUT_STRIDE
+from inference.wish import Wish
 
 RELEASE_FILE = "release.json"
 
@@ -26,11 +27,13 @@ class ReleasedModel(NamedTuple):
         release: The release that it belongs to: class names, preprocess spec and the rest.
         chosen: The entry of this bmodel.
         path: The file.
+        others: What would have fitted too, and is there.
     """
 
     release: ReleaseRecord
     chosen: VariantRecord
     path: Path
+    others: Tuple[Variant, ...] = ()
 
     @property
     def variant(self) -> Variant:
@@ -60,25 +63,17 @@ def find_model(
         ModelError: There is no release, it is damaged or of a newer generation, has no such model, or the file's
             bytes are not the published ones.
     """
-    _check_wish("chip", chip, CHIPS)
-    _check_wish("precision", precision, PRECISIONS)
+    wish = Wish(chip, precision, batch)
     folder = _release_folder(model)
     release = _read_release(folder / RELEASE_FILE)
-    fitting = [
-        item
-        for item in release.variants
-        if chip in (None, item.variant.chip)
-        and precision in (None, item.variant.precision)
-        and batch in (None, item.variant.batch)
-    ]
+    fitting = [item for item in release.variants if wish.fits(item.variant)]
     if not model.is_dir():
         inside = model.absolute().relative_to(folder).as_posix()
         fitting = [item for item in fitting if item.variant.path == inside]
     if not fitting:
         listed = ", ".join(item.variant.path for item in release.variants)
-        size = None if batch is None else f"batch {batch}"
-        wish = " ".join(filter(None, (chip, precision, size))) or model.name
-        raise ModelError(f"release {release.name} {release.version} has no {wish}; it has {listed}", model)
+        asked = str(wish) or model.name
+        raise ModelError(f"release {release.name} {release.version} has no {asked}; it has {listed}", model)
     # A device fetches what it runs: its folder of the release may hold some of the models only.
     there = [item for item in fitting if (folder / item.variant.path).is_file()]
     if not there:
@@ -90,7 +85,8 @@ def find_model(
             model,
         )
     chosen = min(there, key=_preference)
-    return ReleasedModel(release, chosen, _verified(folder / chosen.variant.path, chosen))
+    others = tuple(item.variant for item in there if item is not chosen)
+    return ReleasedModel(release, chosen, _verified(folder / chosen.variant.path, chosen), others)
 
 
 def read_release(model: Path) -> ReleaseRecord:
@@ -103,11 +99,6 @@ def read_release(model: Path) -> ReleaseRecord:
         ModelError: There is no release, or its record is damaged or of a newer generation.
     """
     return _read_release(_release_folder(model) / RELEASE_FILE)
-
-
-def _check_wish(name: str, value: Optional[str], known: Tuple[str, ...]) -> None:
-    if value is not None and value not in known:
-        raise OptionError(f"there is no {name} {value!r}: choose one of {', '.join(known)}")
 
 
 def _release_folder(model: Path) -> Path:

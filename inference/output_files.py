@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +28,23 @@ def output_errors(path: Path) -> Iterator[None]:
         yield
     except (OSError, ArtifactError) as error:
         raise OutputError(f"{path} cannot be written: {error}", path) from error
+
+
+def check_writable(path: Path) -> None:
+    """Find out now, rather than after the work, whether a file can be written.
+
+    Args:
+        path: The file, which need not exist.
+
+    Raises:
+        OutputError: It is a folder, or its own folder does not exist or cannot be written.
+    """
+    if path.is_dir():
+        raise OutputError(f"{path} cannot be written: it is a folder. Name a file", path)
+    if not path.parent.is_dir():
+        raise OutputError(f"{path} cannot be written: there is no folder {path.parent}. Make it, or name another", path)
+    with output_errors(path), tempfile.TemporaryFile(dir=str(path.parent)):
+        pass
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
@@ -12,7 +11,7 @@ from artifacts.files import free_bytes
 from inference.annotate import Annotator, annotated_pictures, annotated_video
 from inference.errors import OptionError, OutputError
 from inference.live import file_stem
-from inference.output_files import JsonList, output_errors
+from inference.output_files import JsonList, check_writable
 from inference.results import category_ids, coco_entries, image_ids
 from inference.sources import Source
 from inference.stream import Result
@@ -40,6 +39,11 @@ def prepare_folder(folder: Path, source: Source, *, beside: Optional[Path], pict
         raise OptionError(f"--output is the input's own folder {folder}: the originals would be overwritten")
     try:
         folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        taken = next((path for path in (folder, *folder.parents) if path.is_file()), folder)
+        raise OutputError(
+            f"the output folder {folder} cannot be made: {taken} is a file. Name a folder by --output", folder
+        ) from error
     except OSError as error:
         raise OutputError(f"the output folder {folder} cannot be made: {error}", folder) from error
     needed = max(_space_for_pictures(source) if pictures else 0, _LEAST_SPACE)
@@ -50,15 +54,13 @@ def prepare_folder(folder: Path, source: Source, *, beside: Optional[Path], pict
             + (", or leave the pictures out by --no-pictures" if pictures else ""),
             folder,
         )
-    with output_errors(folder), tempfile.TemporaryFile(dir=str(folder)):
-        pass  # it can be written
+    check_writable(folder / RESULTS_FILE)
 
 
 class Outputs:
     """The files of one run. Leaving the ``with`` block finishes them, also after an error: what was added is whole.
 
     Attributes:
-        detections: How many were added.
         annotator: What draws, or None.
     """
 
@@ -85,7 +87,6 @@ class Outputs:
         Raises:
             OutputError: A file cannot be made.
         """
-        self.detections = 0
         self.annotator: Optional[Annotator] = None
         self._categories = category_ids(class_names)
         self._numbers = None if source.files is None else image_ids([file.name for file in source.files])
@@ -110,10 +111,8 @@ class Outputs:
             OutputError: Something cannot be written.
         """
         number = result.index + 1 if self._numbers is None else self._numbers[result.index]
-        entries = coco_entries(number, result.name, result.detections, self._categories, time_s=result.time_s)
-        for entry in entries:
+        for entry in coco_entries(number, result.name, result.detections, self._categories, time_s=result.time_s):
             self._results.add(entry)
-        self.detections += len(entries)
         if self._vendor is not None:
             self._vendor.add(vendor_result(result.name, result.detections))
         if self.annotator is not None:

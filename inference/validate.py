@@ -16,14 +16,15 @@ from artifacts.release import Accuracy, Protocol, ReleaseRecord
 from artifacts.variant import Record
 from inference.accuracy import average_precision
 from inference.annotations import Annotations, class_of_category, dataset_digest, read_annotations
+from inference.commands.which_model import open_detector
 from inference.decode import Detections
 from inference.deploy.local import local_release
 from inference.detector import Detector
 from inference.errors import ImageError, OptionError
 from inference.images import decode_image, read_file
-from inference.measuring import Figures, Setting, Timer, figures_text, setting_of
+from inference.measuring import Figures, Setting, Timer, figures_text, setting_of, write_report
 from inference.model import ReleasedModel, read_release
-from inference.output_files import write_whole
+from inference.output_files import check_writable, write_whole
 from inference.progress import Progress
 
 SCORE_FLOOR, TOP_K = 0.001, 100
@@ -93,33 +94,25 @@ def validate(options: argparse.Namespace) -> ValidationReport:
     """
     if options.protocol not in PROTOCOLS:
         raise OptionError(f"there is no protocol {options.protocol!r}: choose one of {', '.join(PROTOCOLS)}")
+    for file in (options.detections, options.report):
+        if file is not None:
+            check_writable(file)
     truth = read_annotations(options.annotations)
     truth = truth if options.limit is None else truth.first(options.limit)
     if not options.images.is_dir():
         raise ImageError(f"there is no folder {options.images} with the images", options.images)
     model = local_release(options.model)
     floor, top_k = _limits(read_release(model))
-    with Detector(
-        model,
-        options.engine,
-        chip=options.chip,
-        precision=options.precision,
-        batch=options.batch,
-        device=options.device,
-        conf=floor,
-        top_k=top_k,
-    ) as detector:
-        setting = setting_of(detector, options.device)
-        print(f"{detector.model.path} on the {setting.engine} of {setting.chip}; {setting.model_digest}", flush=True)
+    with open_detector(model, options, conf=floor, top_k=top_k) as detector:
         positions = class_of_category(truth, detector.class_names)
         seen = look(detector, truth, options.images, positions)
         if not seen.found:
             raise ImageError(f"none of the {len(truth.images)} annotated images can be read", options.images)
-        report = assess(truth, seen, detector.model, setting)
+        report = assess(truth, seen, detector.model, setting_of(detector, options.device))
     if options.detections is not None:
         write_whole(options.detections, json.dumps(coco_results(truth, seen.found)).encode() + b"\n")
     if options.report is not None:
-        write_whole(options.report, (report.model_dump_json(indent=1) + "\n").encode())
+        write_report(options.report, report)
     _print(report)
     return report
 

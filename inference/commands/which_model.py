@@ -1,10 +1,15 @@
-"""The arguments that say which model is run, and on what."""
+"""The arguments that say which model is run, and on what; and the detector that they ask for."""
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from inference.engines import ENGINE_NAMES
+
+if TYPE_CHECKING:
+    from inference.detector import Detector
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
@@ -19,6 +24,44 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--chip", metavar="CHIP", help="only a model for BM1684, BM1684X or BM1688")
     parser.add_argument("--precision", metavar="PRECISION", help="only a model in fp32, fp16 or int8")
     parser.add_argument("--batch", type=positive, metavar="N", help="only a model that takes N images at once")
+
+
+def open_detector(model: Path, options: argparse.Namespace, *, conf: float = 0.35, top_k: int = 100) -> Detector:
+    """Load the model, and say which one it is and, where several would have done, how it was chosen.
+
+    Args:
+        model: What ``--model`` means (`inference.deploy.local_release`).
+        options: ``engine``, ``device``, ``chip``, ``precision`` and ``batch``.
+        conf: Lowest score that is kept.
+        top_k: Most detections for one image.
+
+    Raises:
+        InferenceError: The model or the engine is not here, or not usable.
+    """
+    from inference.detector import Detector
+    from inference.wish import differing_axes
+
+    detector = Detector(
+        model,
+        options.engine,
+        chip=options.chip,
+        precision=options.precision,
+        batch=options.batch,
+        device=options.device,
+        conf=conf,
+        top_k=top_k,
+    )
+    found, info = detector.model, detector.engine_info
+    print(f"{found.path} on the {info.engine} of {info.chip}; {found.chosen.blob.digest}", flush=True)
+    if found.others:
+        axes = differing_axes([found.variant, *found.others])
+        ways = [f"--{axis}" for axis in axes if hasattr(options, axis)] or ["its file, by --model"]
+        print(
+            f"chosen among {1 + len(found.others)} models that fit: the smallest batch, then the fewest cores, then "
+            f"int8 before fp16 before fp32; name another by {', '.join(ways)}",
+            flush=True,
+        )
+    return detector
 
 
 def positive(text: str) -> int:

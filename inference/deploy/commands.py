@@ -13,7 +13,6 @@ from artifacts.release import ReleaseRecord, Variant
 from inference.deploy.places import CURRENT, PREVIOUS, reading_root, store_root
 from inference.deploy.prune import prune, rollback
 from inference.deploy.pull import Check, Pulled, pull
-from inference.deploy.selection import Wish
 from inference.deploy.selftest import check_release
 from inference.deploy.state import PulledRelease
 from inference.deploy.store import DeviceStore
@@ -23,6 +22,7 @@ from inference.engines.choose import EngineWish, choose_engine, open_engine, pre
 from inference.engines.locate import simulator_python
 from inference.errors import EngineNotFound
 from inference.model import ReleasedModel
+from inference.wish import Wish
 
 
 def pull_release(options: argparse.Namespace) -> Pulled:
@@ -117,7 +117,7 @@ def _self_test(engine: EngineWish) -> Check:
 
 def _require(engine: EngineWish) -> None:
     try:
-        name = choose_engine(engine).name
+        name = choose_engine(engine)
         problem = sail_problem() if name == "sail" else None
         if name == "simulator":
             simulator_python(engine.python)
@@ -146,7 +146,8 @@ class _Progress:
 
 def _tell_pulled(done: Pulled, activate: bool) -> None:
     fetched = f"{done.fetched / 1e6:.1f} MB fetched" if done.fetched else "everything was here already"
-    print(f"{_text(done.release)}: {fetched}")
+    repaired = ", and files that were missing or damaged in its folder were put right" if done.repaired else ""
+    print(f"{_text(done.release)}: {fetched}{repaired}")
     if done.switched:
         print(f"in use now: {done.folder}")
     elif done.current:

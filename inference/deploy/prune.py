@@ -6,10 +6,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import List, NamedTuple, Set, Tuple
 
-from artifacts.digest import digest_file, hex_of
+from artifacts.digest import hex_of
 from inference.deploy.places import CURRENT, PREVIOUS
 from inference.deploy.state import DeviceState, PulledRelease
-from inference.deploy.store import RELEASES, DeviceStore
+from inference.deploy.store import RELEASES, DeviceStore, holds
 from inference.errors import DeployError, NothingPulled
 
 _BUSY_S = 1.0
@@ -46,12 +46,13 @@ def rollback(store: DeviceStore) -> PulledRelease:
     store.tidy()
 
     def swapped(state: DeviceState) -> DeviceState:
-        if state.find(state.previous) is None or not store.folder(str(state.previous)).is_dir():
+        back = state.find(state.previous)
+        if back is None or not store.folder(back.folder).is_dir():
             raise NothingPulled(
                 f"there is no release before the one in use in {store.root}: pull the wanted one by its version",
                 store.root,
             )
-        _check_whole(store, state)
+        _check_whole(store, back)
         return state.swapped()
 
     after = store.change(swapped)
@@ -60,16 +61,11 @@ def rollback(store: DeviceStore) -> PulledRelease:
     return found
 
 
-def _check_whole(store: DeviceStore, state: DeviceState) -> None:
+def _check_whole(store: DeviceStore, back: PulledRelease) -> None:
     """Hash what would be put to use: it may have lain there for years."""
-    back = state.find(state.previous)
-    for title, blob in () if back is None else sorted(back.files.items()):
-        path = store.folder(str(state.previous)) / title
-        try:
-            sound = path.stat().st_size == blob.size and digest_file(path) == blob.digest
-        except OSError:
-            sound = False
-        if not sound:
+    for title, blob in sorted(back.files.items()):
+        path = store.folder(back.folder) / title
+        if not holds(path, blob):
             raise DeployError(
                 f"{path} is no longer the file that was pulled, so the release in use stays. Pull that release again: "
                 "what is damaged is fetched anew"

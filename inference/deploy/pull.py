@@ -17,10 +17,11 @@ from artifacts.registry import Registry
 from artifacts.release import MAX_RECORD_BYTES, ReleaseRecord, Variant
 from artifacts.store import Blob
 from inference.deploy.local import lasting_name
-from inference.deploy.selection import Wish, select, selection_name, wanted_files
+from inference.deploy.selection import select, selection_name, wanted_files
 from inference.deploy.state import PulledRelease, SelfTest
 from inference.deploy.store import DeviceStore
 from inference.deploy.trust import Trust, trusted_name
+from inference.wish import Wish
 
 # What stays free for the device's own work, and for the state and the links.
 RESERVE_BYTES = 16 << 20
@@ -37,6 +38,7 @@ class Pulled(NamedTuple):
         release: What it found.
         folder: Where it lies.
         fetched: Bytes that were not there before.
+        repaired: Whether its folder had been made by an earlier pull and was not whole any more.
         switched: Whether another release was in use before.
         current: Whether it is in use now.
     """
@@ -44,6 +46,7 @@ class Pulled(NamedTuple):
     release: PulledRelease
     folder: Path
     fetched: int
+    repaired: bool
     switched: bool
     current: bool
 
@@ -100,7 +103,8 @@ def pull(
         fetched = _fetch(registry, found.files, store, progress)
         written = store.place(found.files, name)
         before = store.state()
-        tested = _test_result(before.find(name), written, check, activate)
+        known = before.find(name)
+        tested = _test_result(known, written, check, activate)
         if tested is None and check is not None:
             check(store.folder(name), found.record, found.variants)
         release = PulledRelease(
@@ -114,7 +118,14 @@ def pull(
             self_test=tested or "passed",
         )
         after = store.add(release, activate=activate)
-        return Pulled(release, store.folder(name), fetched, after.current != before.current, after.current == name)
+        return Pulled(
+            release=release,
+            folder=store.folder(name),
+            fetched=fetched,
+            repaired=written and known is not None,
+            switched=after.current != before.current,
+            current=after.current == name,
+        )
 
 
 def _test_result(

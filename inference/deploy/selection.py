@@ -2,59 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Dict, List, Sequence, Tuple
 
 from artifacts.digest import digest_bytes, hex_of
 from artifacts.oci import RECORD_TITLE
-from artifacts.release import CHIPS, PRECISIONS, ReleaseRecord
+from artifacts.release import CHIPS, ReleaseRecord
 from artifacts.store import Blob
 from artifacts.variant import Variant
-from inference.errors import NoSuchVariant, OptionError
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What is asked for; None leaves it open.
-
-    Attributes:
-        chip: ``BM1684``, ``BM1684X`` or ``BM1688``.
-        precision: ``fp32``, ``fp16`` or ``int8``.
-        batch: Images at once.
-        cores: Cores of the chip.
-        every: Take all that fit, not exactly one.
-    """
-
-    chip: Optional[str] = None
-    precision: Optional[str] = None
-    batch: Optional[int] = None
-    cores: Optional[int] = None
-    every: bool = False
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot exist.
-
-        Raises:
-            OptionError: There is no such chip or precision at all.
-        """
-        for name, value, known in (("chip", self.chip, CHIPS), ("precision", self.precision, PRECISIONS)):
-            if value is not None and value not in known:
-                raise OptionError(f"there is no {name} {value!r}: choose one of {', '.join(known)}")
-
-    def fits(self, variant: Variant) -> bool:
-        """Whether a variant is what is asked for."""
-        return (
-            self.chip in (None, variant.chip)
-            and self.precision in (None, variant.precision)
-            and self.batch in (None, variant.batch)
-            and self.cores in (None, variant.cores)
-        )
-
-    def __str__(self) -> str:
-        parts = [self.chip, self.precision]
-        parts += [f"batch {self.batch}"] if self.batch is not None else []
-        parts += [f"{self.cores} core{'s' if self.cores > 1 else ''}"] if self.cores is not None else []
-        return " ".join(filter(None, parts))
+from inference.errors import NoSuchVariant
+from inference.wish import Wish, differing_axes
 
 
 def select(record: ReleaseRecord, chips: Sequence[str], wish: Wish) -> Tuple[Variant, ...]:
@@ -79,9 +35,11 @@ def select(record: ReleaseRecord, chips: Sequence[str], wish: Wish) -> Tuple[Var
         raise NoSuchVariant(f"{release} has no model for {wish}; it has {_listed(there)}", (), available)
     if len(fitting) > 1 and not wish.every:
         asked = f" for {wish}" if str(wish) else ""
+        axes = differing_axes(fitting)
+        choices = [" ".join(f"--{axis} {getattr(variant, axis)}" for axis in axes) for variant in fitting]
         raise NoSuchVariant(
-            f"{release} has {len(fitting)} models{asked}: {_listed(fitting)}. Say which by --chip, --precision, "
-            "--batch and --cores, or take them all by --all",
+            f"{release} has {len(fitting)} models{asked}. Take them all by --all, or add the line of one:\n  "
+            + "\n  ".join(choices),
             tuple(variant.path for variant in fitting),
             available,
         )

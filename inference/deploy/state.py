@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from typing import Dict, Optional, Tuple
 
 from pydantic import Field, ValidationError
 from typing_extensions import Literal
 
 from artifacts.digest import canonical_json
-from artifacts.schema import problems
+from artifacts.errors import BadRecord, NewerSchema
+from artifacts.schema import problems, read_versioned
 from artifacts.store import Blob, Digest
 from artifacts.variant import Record
 from inference.errors import DeployError
 
 STATE_FILE = "state.json"
 STATE_VERSION = "1.0"
+MAX_STATE_BYTES = 64 << 20
 FOLDER_PATTERN = r"^[0-9a-f]{64}-[A-Za-z0-9_]{1,80}$"
 
 SelfTest = Literal["passed", "skipped", "not run"]
@@ -92,16 +93,15 @@ class DeviceState(Record):
             DeployError: It is damaged, or was written by a newer generation of this program.
         """
         try:
-            state = cls.model_validate_json(data)
-        except ValidationError as error:
+            return cls.model_validate(read_versioned(data, STATE_VERSION, MAX_STATE_BYTES))
+        except NewerSchema as error:
             raise DeployError(
-                f"{where} cannot be read: {problems(error)}. Something else wrote to "
-                "it. Remove it and pull again: what was fetched is kept, and the links stay as they are"
-            ) from error
-        major = re.match(r"\d+", state.schema_version)
-        if major is None or int(major[0]) > int(STATE_VERSION.split(".", maxsplit=1)[0]):
-            raise DeployError(
-                f"{where} has schema {state.schema_version}; this program understands {STATE_VERSION}. Another, newer "
+                f"{where} has schema {error.found}; this program understands {STATE_VERSION}. Another, newer "
                 "version of this program uses the same store: update this one, or use another --store"
-            )
-        return state
+            ) from error
+        except (BadRecord, ValidationError) as error:
+            reason = error.reason if isinstance(error, BadRecord) else problems(error)
+            raise DeployError(
+                f"{where} cannot be read: {reason}. Something else wrote to it. Remove it and pull again: what was "
+                "fetched is kept, and the links stay as they are"
+            ) from error

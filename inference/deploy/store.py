@@ -118,7 +118,7 @@ class DeviceStore:
         """
         folder = self.folder(name)
         if folder.is_dir():
-            wrong = [title for title, blob in files.items() if not _holds(folder / title, blob)]
+            wrong = [title for title, blob in files.items() if not holds(folder / title, blob)]
             for title in wrong:
                 self.content.link(files[title], folder / title)
             fsync_folder(folder.parent)  # whoever made it may have been killed before doing so
@@ -221,7 +221,8 @@ def _write_durably(path: Path, data: bytes) -> None:
         os.fsync(stream.fileno())
 
 
-def _holds(path: Path, blob: Blob) -> bool:
+def holds(path: Path, blob: Blob) -> bool:
+    """Whether a file of a release is there and hashes to what was pulled."""
     with suppress(OSError):
         return not path.is_symlink() and path.stat().st_size == blob.size and digest_file(path) == blob.digest
     return False

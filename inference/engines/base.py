@@ -111,6 +111,18 @@ def check_batch(batch: np.ndarray, info: EngineInfo) -> None:
         )
 
 
+def check_single(path: Path, networks: int, inputs: int, outputs: int) -> None:
+    """Refuse a model that has not exactly one network with one input and one output.
+
+    Raises:
+        ModelError: There are more, or fewer.
+    """
+    if (networks, inputs, outputs) != (1, 1, 1):
+        raise ModelError(
+            f"{path} has {networks} networks, {inputs} inputs and {outputs} outputs; expected one of each", path
+        )
+
+
 def check_contract(info: EngineInfo) -> None:
     """Refuse a model whose input or output is not that of a CenterNet of ours.
 

@@ -28,23 +28,14 @@ class EngineWish(NamedTuple):
     python: Optional[Path] = None
 
 
-class EngineChoice(NamedTuple):
-    """What was chosen.
-
-    Attributes:
-        name: ``sail`` or ``simulator``.
-        reason: Why, in words.
-    """
-
-    name: str
-    reason: str
-
-
-def choose_engine(wish: EngineWish) -> EngineChoice:
+def choose_engine(wish: EngineWish) -> str:
     """Choose: what was named, or a device with sail, else the simulator.
 
     Args:
         wish: What was asked for.
+
+    Returns:
+        ``sail`` or ``simulator``.
 
     Raises:
         OptionError: There is no engine of that name, or the device's number is negative.
@@ -52,15 +43,15 @@ def choose_engine(wish: EngineWish) -> EngineChoice:
     """
     check_wish(wish)
     if wish.name != "auto":
-        return EngineChoice(wish.name, "it was asked for")
+        return wish.name
     problem = sail_problem()
     if problem is None:
-        return EngineChoice("sail", "the machine has a device, and sail")
+        return "sail"
     try:
-        python = simulator_python(wish.python)
+        simulator_python(wish.python)
     except EngineNotFound as error:
         raise EngineNotFound(f"this machine has no engine. sail: {problem}. simulator: {error}") from error
-    return EngineChoice("simulator", f"{problem}; the compiler's environment is there ({python})")
+    return "simulator"
 
 
 def check_wish(wish: EngineWish) -> None:
@@ -120,6 +111,6 @@ def open_engine(bmodel: Path, chip: Optional[str], wish: EngineWish) -> Engine:
         ModelError: The file is missing or damaged, is for another chip, or is no CenterNet of ours.
         EngineError: The engine failed to start.
     """
-    if choose_engine(wish).name == "sail":
+    if choose_engine(wish) == "sail":
         return SailEngine(bmodel, device=wish.device, chip=chip)
     return SimulatorEngine(bmodel, chip=chip, python=wish.python)

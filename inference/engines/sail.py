@@ -20,7 +20,14 @@ from typing import Any, Optional, Tuple, Type
 import numpy as np
 
 from artifacts.bmodel import BmodelInfo, TensorInfo
-from inference.engines.base import EngineInfo, check_batch, check_contract, read_sound_bmodel, run_in_slices
+from inference.engines.base import (
+    EngineInfo,
+    check_batch,
+    check_contract,
+    check_single,
+    read_sound_bmodel,
+    run_in_slices,
+)
 from inference.engines.sophon_sdk import Device, find_sail, open_device
 from inference.errors import EngineError, ModelError
 
@@ -66,8 +73,8 @@ class SailEngine:
         try:
             self._graph, given, made = _described_by(self._engine, path)
             _check_against_file(self._graph, given, made, described, path)
-            self._info = EngineInfo("sail", described.chip, given, _taken_dtype(given, described, path), made)
-            _check_output(made, described, path)
+            _check_types(given, made, described, path)
+            self._info = EngineInfo("sail", described.chip, given, _taken_dtype(given), made)
             check_contract(self._info)
         except BaseException:
             self.close()
@@ -137,11 +144,7 @@ def _described_by(engine: Any, path: Path) -> Tuple[str, TensorInfo, TensorInfo]
     graphs = list(engine.get_graph_names())
     inputs = [name for graph in graphs for name in engine.get_input_names(graph)]
     outputs = [name for graph in graphs for name in engine.get_output_names(graph)]
-    if (len(graphs), len(inputs), len(outputs)) != (1, 1, 1):
-        raise ModelError(
-            f"{path} has {len(graphs)} networks, {len(inputs)} inputs and {len(outputs)} outputs; expected one of each",
-            path,
-        )
+    check_single(path, len(graphs), len(inputs), len(outputs))
     (graph,), (given,), (made,) = graphs, inputs, outputs
     return (
         graph,
@@ -185,31 +188,26 @@ def _check_against_file(graph: str, given: TensorInfo, made: TensorInfo, file: B
         )
 
 
-def _taken_dtype(given: TensorInfo, file: BmodelInfo, path: Path) -> str:
-    """What `run` takes: raw pixels for uint8, real numbers otherwise."""
-    zero_point = file.nets[0].stages[0].inputs[0].zero_point
-    if given.dtype not in _INPUT_DTYPES or not _is_scalable(given, zero_point):
-        raise ModelError(
-            f"{path} takes {given.dtype} with scale {given.scale:g} and zero point {zero_point}, which sail cannot "
-            "feed: compile it with a float32 input, or with the preprocessing fused (uint8)",
-            path,
-        )
-    # uint8 with scale 1 is raw pixels, as the simulator has it; any other integer input stands for real numbers.
+def _check_types(given: TensorInfo, made: TensorInfo, file: BmodelInfo, path: Path) -> None:
+    """Refuse an input that sail cannot feed, and an output that it cannot read back."""
+    stage = file.nets[0].stages[0]
+    remedy = "feed: compile it with a float32 input, or with the preprocessing fused (uint8)"
+    for tensor, written, known, does, cannot in (
+        (given, stage.inputs[0], _INPUT_DTYPES, "takes", remedy),
+        (made, stage.outputs[0], _OUTPUT_DTYPES, "gives", "read back: compile it with a float32 output"),
+    ):
+        scalable = tensor.dtype in _UNSCALED or (written.zero_point == 0 and tensor.scale > 0)
+        if tensor.dtype not in known or not scalable:
+            raise ModelError(
+                f"{path} {does} {tensor.dtype} with scale {tensor.scale:g} and zero point {written.zero_point}, which "
+                f"sail cannot {cannot}",
+                path,
+            )
+
+
+def _taken_dtype(given: TensorInfo) -> str:
+    """What `run` takes: raw pixels for uint8 with scale 1, as the simulator has it; real numbers otherwise."""
     return "uint8" if given.dtype == "uint8" and given.scale == 1 else "float32"
-
-
-def _check_output(made: TensorInfo, file: BmodelInfo, path: Path) -> None:
-    zero_point = file.nets[0].stages[0].outputs[0].zero_point
-    if made.dtype not in _OUTPUT_DTYPES or not _is_scalable(made, zero_point):
-        raise ModelError(
-            f"{path} gives {made.dtype} with scale {made.scale:g} and zero point {zero_point}, which sail cannot read "
-            "back: compile it with a float32 output",
-            path,
-        )
-
-
-def _is_scalable(tensor: TensorInfo, zero_point: int) -> bool:
-    return tensor.dtype in _UNSCALED or (zero_point == 0 and tensor.scale > 0)
 
 
 def _fed(batch: np.ndarray, given: TensorInfo) -> np.ndarray:

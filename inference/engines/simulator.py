@@ -10,7 +10,7 @@ from typing import Optional, Type
 
 import numpy as np
 
-from inference.engines.base import EngineInfo, check_batch, check_contract, run_in_slices
+from inference.engines.base import EngineInfo, check_batch, check_contract, check_single, run_in_slices
 from inference.engines.locate import simulator_python
 from inference.engines.worker import WorkerProcess
 from inference.errors import EngineError, ModelError
@@ -105,10 +105,5 @@ def _info(worker: WorkerProcess, path: Path) -> EngineInfo:
     if worker.bmodel is None:
         raise ModelError(f"{path} is no bmodel: the simulator runs compiled models", path)
     stage = worker.bmodel.nets[0].stages[0]
-    if len(worker.bmodel.nets) != 1 or len(stage.inputs) != 1 or len(stage.outputs) != 1:
-        raise ModelError(
-            f"{path} has {len(worker.bmodel.nets)} networks, {len(stage.inputs)} inputs and {len(stage.outputs)} "
-            "outputs; expected one of each",
-            path,
-        )
+    check_single(path, len(worker.bmodel.nets), len(stage.inputs), len(stage.outputs))
     return EngineInfo("simulator", worker.bmodel.chip, stage.inputs[0], worker.input.dtype, stage.outputs[0])

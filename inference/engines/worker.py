@@ -61,7 +61,6 @@ class WorkerProcess:
         output_names: The model's outputs, in its own order.
         bmodel: What a ``.bmodel`` says about itself; None for an ``.mlir``.
         log: The file that holds everything that the worker printed.
-        seconds: How long the last call took inside the worker.
         pid: The worker's process id.
     """
 
@@ -92,7 +91,6 @@ class WorkerProcess:
             EngineError: The process cannot be started, dies, or is not ready in time.
         """
         self.log = Path(log)
-        self.seconds = 0.0
         self.bmodel = _check_model(Path(model), chip)
         self._model = Path(model).absolute()
         self._timeout_s = timeout_s
@@ -142,7 +140,6 @@ class WorkerProcess:
             raise OptionError(f"{self._model.name}: {header['message']}")
         if header["kind"] != "result":
             raise EngineError(self._failure(f"failed: {header['message']}"), self.log)
-        self.seconds = float(header["seconds"])
         return outputs
 
     def close(self) -> None:

@@ -25,7 +25,6 @@ import re
 import select
 import struct
 import sys
-import time
 import traceback
 from pathlib import Path
 from typing import Any, BinaryIO, Callable
@@ -245,7 +244,6 @@ def serve(model: Interpreter | Simulator, read: Callable[[int], Any], send: Call
             _, arrays = read_frame(read)
         except EOFError:
             return
-        started = time.monotonic()
         try:
             check_batch(arrays["batch"], model.inputs[0])
             outputs = model.run(arrays["batch"])
@@ -255,7 +253,7 @@ def serve(model: Interpreter | Simulator, read: Callable[[int], Any], send: Call
             traceback.print_exc()
             send({"kind": "error", "message": f"{type(error).__name__}: {error}"})
         else:
-            send({"kind": "result", "seconds": time.monotonic() - started}, outputs)
+            send({"kind": "result"}, outputs)
 
 
 def main() -> int:
@@ -274,14 +272,13 @@ def main() -> int:
             sink.write(part)
         sink.flush()
 
-    started = time.monotonic()
     try:
         model = load(path, chip)
     except Exception as error:
         traceback.print_exc()
         send({"kind": "error", "message": f"{type(error).__name__}: {error}"})
         return 1
-    send({"kind": "ready", "inputs": model.inputs, "outputs": model.outputs, "seconds": time.monotonic() - started})
+    send({"kind": "ready", "inputs": model.inputs, "outputs": model.outputs})
     serve(model, read, send)
     sys.stderr.flush()
     # Not a return: the simulator's threads never end, and would hold up the interpreter's own end.

@@ -1,4 +1,4 @@
-"""Compiled models for the tests that run the vendor's simulator, and a stand-in compiler environment for the others."""
+"""Fixtures of the device side: engines of every kind, a small release, photographs, compiled models."""
 
 from __future__ import annotations
 
@@ -6,14 +6,21 @@ import importlib
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any, Iterator, NamedTuple
 
+import cv2
+import numpy as np
 import pytest
 
+from inference import detector as detector_module
 from inference.engines.locate import simulator_python
 from inference.errors import EngineNotFound
+from tests.inference.engine_in_memory import SPEC, VARIANT, EngineInMemory
+from tests.inference.releases import write_release
 from tests.inference.sail_files import STAND_IN
+from tests.inference.streams import WAIT_S, running
 
 FAKES = Path(__file__).parent / "fake_toolchain"
 
@@ -55,6 +62,49 @@ def forget_sophon() -> None:
     """Let the next import of ``sophon`` begin anew."""
     for name in [name for name in sys.modules if name.split(".", maxsplit=1)[0] == "sophon"]:
         del sys.modules[name]
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> EngineInMemory:
+    """The engine in memory, which every detector gets."""
+    engine = EngineInMemory(VARIANT, SPEC)
+    monkeypatch.setattr(detector_module, "_open_engine", lambda model, python: engine)
+    return engine
+
+
+@pytest.fixture
+def release(tmp_path: Path) -> Path:
+    """A release of one model, for the engine in memory."""
+    return write_release(tmp_path / "release", {VARIANT: b"compiled"}, spec=SPEC)
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> Path:
+    """A folder of three images and something else."""
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    for name, size in (("000000000139.jpg", (128, 128)), ("000000000632.png", (600, 700)), ("7.BMP", (64, 64))):
+        image = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+        (folder / name).write_bytes(cv2.imencode(Path(name).suffix.lower(), image)[1].tobytes())
+    (folder / "notes.txt").write_text("no image")
+    return folder
+
+
+@pytest.fixture
+def no_thread_is_left() -> Iterator[None]:
+    """Asserts that whatever ran has ended its threads when it returns."""
+    yield
+    assert running() == []
+
+
+@pytest.fixture
+def threads_end() -> Iterator[None]:
+    """Asserts that all threads end, be it when the last one lets go of the iterator."""
+    yield
+    deadline = time.monotonic() + WAIT_S
+    while running() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert running() == []
 
 
 class CompiledModels(NamedTuple):

@@ -74,11 +74,12 @@ def test_a_file_that_is_wrong_is_refused_saying_where(tmp_path: Path, changes: A
         read_annotations(write(tmp_path, **changes))
 
 
-@pytest.mark.parametrize("data", [b"", b"[]", b"\xff\xfe", b"[" * 100_000])
-def test_what_is_no_such_json_is_refused(tmp_path: Path, data: bytes) -> None:
+@pytest.mark.parametrize("data", [b"", b"# Read me", b"\xff\xfe", b"[" * 100_000, b"[]"])
+def test_what_is_no_such_json_is_refused_saying_what_is_wanted(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "annotations.json"
     path.write_bytes(data)
-    with pytest.raises(AnnotationError, match="cannot be used"):
+    what = "cannot be used" if data == b"[]" else r"annotations\.json is no JSON"
+    with pytest.raises(AnnotationError, match=f"{what}.*Name a file in COCO's layout"):
         read_annotations(path)
     with pytest.raises(AnnotationError, match="cannot be read"):
         read_annotations(tmp_path / "missing.json")

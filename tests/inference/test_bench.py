@@ -94,6 +94,15 @@ def test_the_command_prints_and_writes_what_it_measured(
     assert report.images_per_second > 0 and report.load_s > 0
 
 
+@pytest.mark.parametrize(("name", "words"), [("none/bench.json", "there is no folder"), ("", "it is a folder")])
+def test_a_report_that_cannot_be_written_is_an_error_before_anything_is_measured(
+    sail: Any, release: Path, tmp_path: Path, name: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["bench", "--model", str(release), "--json", str(tmp_path / name)]) == 1
+    shown = capsys.readouterr()
+    assert words in shown.err and shown.out == "" and sail.loaded == []
+
+
 def test_images_of_ones_own_are_used(release: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     images = tmp_path / "images"
     assert main(["bench", "--model", str(release), "--input", str(images), "--images", "1", "--warm-up", "0"]) == 0

@@ -14,46 +14,7 @@ from inference import detector as detector_module
 from inference.engines.base import EngineInfo, check_batch, check_contract, run_in_slices
 from inference.errors import ImageError, ModelError, OptionError
 from inference.preprocess import preprocess_batch
-from tests.inference.releases import shapes, write_release
-
-SPEC = PreprocessSpec(width=64, height=64)
-VARIANT = Variant(chip="BM1688", precision="int8", batch=2)
-
-
-class EngineInMemory:
-    """Finds one object in each image: class 1, in cell (5, 6), 4 cells wide and 2 high."""
-
-    def __init__(self, variant: Variant, spec: PreprocessSpec, classes: int = 3) -> None:
-        given, made = shapes(variant, spec, classes)
-        data, heads = TensorInfo(name="x", dtype=spec.dtype, shape=given), TensorInfo(name="y", dtype="f", shape=made)
-        self.info = EngineInfo("memory", variant.chip, data, spec.dtype, heads)
-        self.batches: List[np.ndarray] = []
-        self.closed = False
-        self.value = 3.0
-
-    def run(self, batch: np.ndarray) -> np.ndarray:
-        check_batch(batch, self.info)
-        self.batches.append(batch)
-        heads = np.full((len(batch), *self.info.output.shape[1:]), -9, np.float32)
-        heads[:, -4:] = 0
-        heads[:, 1, 5, 6] = self.value
-        heads[:, -4:-2, 5, 6] = 4, 2
-        return heads
-
-    def close(self) -> None:
-        self.closed = True
-
-
-@pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch) -> EngineInMemory:
-    engine = EngineInMemory(VARIANT, SPEC)
-    monkeypatch.setattr(detector_module, "_open_engine", lambda model, python: engine)
-    return engine
-
-
-@pytest.fixture
-def release(tmp_path: Path) -> Path:
-    return write_release(tmp_path / "release", {VARIANT: b"compiled"}, spec=SPEC)
+from tests.inference.engine_in_memory import SPEC, VARIANT, EngineInMemory
 
 
 def images(*sizes: int) -> List[np.ndarray]:

@@ -104,6 +104,11 @@ def test_what_is_no_image_is_refused(data: bytes) -> None:
         decode_image(data)
 
 
+def test_an_empty_file_is_told_as_such_with_what_to_do() -> None:
+    with pytest.raises(ImageError, match=r"is empty: it has no bytes\. Copy or download it again"):
+        read_header(b"")
+
+
 def test_random_damage_gives_an_image_or_an_image_error(jpeg: bytes) -> None:
     rng = np.random.default_rng(0)
     sources = [jpeg, flat_png(64, 64), cmyk_jpeg()]

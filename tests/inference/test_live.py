@@ -14,7 +14,7 @@ import pytest
 
 from inference.errors import SourceError
 from inference.live import LiveSource, Patience, file_stem, open_live, without_secrets
-from inference.sources import Frame
+from inference.sources import Pending
 from tests.inference.videos import number_of, picture, write_video
 
 QUICK = Patience(first_attempts=3, pause_s=0.001, longest_pause_s=0.004, outage_s=20.0)
@@ -56,9 +56,14 @@ def opener(*captures: ScriptedCapture) -> Callable[[], ScriptedCapture]:
     return lambda: left.pop(0) if left else ScriptedCapture([], opened=False)
 
 
-def numbers(frames: Sequence[Callable[[], Frame]]) -> List[int]:
+def numbers(frames: Sequence[Pending]) -> List[int]:
     images = [pending().image for pending in frames]
     return [number_of(image) for image in images if isinstance(image, np.ndarray)]
+
+
+def drained(source: LiveSource, limit: int) -> List[Pending]:
+    """All that a source gives until its end."""
+    return [pending for group in iter(lambda: source.take(limit), []) for pending in group]
 
 
 def test_old_frames_make_way_and_are_counted() -> None:
@@ -166,26 +171,14 @@ def test_who_waits_for_a_frame_can_be_interrupted() -> None:
 
 def test_the_limit_ends_a_live_source() -> None:
     source = LiveSource("door", opener(ScriptedCapture([0, 1, 2, 3])), limit=2, patience=QUICK)
-    count = 0
-    while True:
-        group = source.take(4)
-        if not group:
-            break
-        count += len(group)
-    assert count == 2
+    assert len(drained(source, 4)) == 2
     source.close()
 
 
 def test_a_file_behind_a_url_drops_nothing_and_ends() -> None:
     capture = ScriptedCapture(range(10), count=10.0)
     source = LiveSource("http://door/x.mp4", opener(capture), may_end=True, patience=QUICK)
-    found: List[int] = []
-    while True:
-        group = source.take(2)
-        if not group:
-            break
-        found += numbers(group)
-    assert found == list(range(10)) and (source.dropped, source.total) == (0, 10)
+    assert numbers(drained(source, 2)) == list(range(10)) and (source.dropped, source.total) == (0, 10)
     source.close()
 
 
@@ -231,12 +224,7 @@ def server(tmp_path: Path) -> Iterator[str]:
 
 def test_a_camera_over_http_is_read_again_and_again(server: str) -> None:
     source = open_live(f"{server}/camera?token=abc", limit=12, patience=QUICK)
-    found: List[Frame] = []
-    while True:
-        group = source.take(16)
-        if not group:
-            break
-        found += [pending() for pending in group]
+    found = [pending() for pending in drained(source, 16)]
     source.close()
     assert len(found) == 12 and found[0].name == f"{server}/camera#1"
     assert [number_of(np.asarray(frame.image)) for frame in found[:5]] == [0, 1, 2, 3, 4]
@@ -245,11 +233,6 @@ def test_a_camera_over_http_is_read_again_and_again(server: str) -> None:
 
 def test_a_video_over_http_is_read_once_and_whole(server: str) -> None:
     source = open_live(f"{server}/video.mp4")
-    found: List[int] = []
-    while True:
-        group = source.take(2)
-        if not group:
-            break
-        found += numbers(group)
+    found = numbers(drained(source, 2))
     source.close()
     assert found == [0, 1, 2, 3, 4, 5] and source.dropped == 0

@@ -227,9 +227,14 @@ def test_another_scale_than_the_files_is_refused(sail: Any, tmp_path: Path) -> N
 
 
 def test_the_scale_of_floats_means_nothing(sail: Any, tmp_path: Path) -> None:
-    sail.differs["input_scale"] = 0.0
-    with SailEngine(write(tmp_path)) as engine:
-        engine.run(images(1))
+    model, batch = write(tmp_path), images(1)
+    with SailEngine(model) as engine:
+        heads = engine.run(batch)
+    sail.differs.update(input_scale=0.0, output_scale=0.0)
+    with SailEngine(model) as engine:
+        assert (engine.info.input.scale, engine.info.output.scale) == (0, 0)
+        np.testing.assert_array_equal(engine.run(batch), heads)
+    np.testing.assert_array_equal(sail.calls[1]["image"], batch)
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from inference.errors import EngineNotFound, ModelError, OptionError
 from inference.preprocess import preprocess
 from tests.inference.conftest import INPUT, CompiledModels
 from tests.inference.releases import write_release
-from tests.inference.test_worker import PARENT, ROOT, is_alive, wait_until_gone
+from tests.inference.workers import PARENT, ROOT, is_alive, wait_until_gone
 
 pytestmark = pytest.mark.compiler
 

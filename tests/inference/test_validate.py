@@ -101,6 +101,14 @@ def test_detections_are_written_in_cocos_layout_with_the_ids_of_the_annotations(
     np.testing.assert_allclose(results[0]["bbox"], [8, 4, 40, 32], atol=4)
 
 
+@pytest.mark.parametrize("option", ["--report", "--detections"])
+def test_a_file_that_cannot_be_written_is_an_error_before_anything_is_measured(
+    sail: Any, scenes: Scenes, tmp_path: Path, option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments(scenes, option, str(tmp_path / "none" / "file.json"))) == 1
+    assert "there is no folder" in capsys.readouterr().err and sail.loaded == []
+
+
 def test_annotations_of_other_classes_are_refused(scenes: Scenes, capsys: pytest.CaptureFixture[str]) -> None:
     document = json.loads(scenes[2].read_bytes())
     document["categories"][0]["name"] = "zebra"

@@ -17,11 +17,11 @@ from artifacts.registry import LayoutRegistry, Progress
 from artifacts.release import PreprocessSpec, ReleaseRecord, TensorInfo, Variant
 from artifacts.store import Blob, ContentStore
 from inference.deploy.pull import Check, Pulled, pull
-from inference.deploy.selection import Wish
 from inference.deploy.selftest import check_release
 from inference.deploy.store import DeviceStore
 from inference.engines.base import EngineInfo, run_in_slices
 from inference.model import ReleasedModel
+from inference.wish import Wish
 from tests.artifacts.releases import VARIANTS, blob_of, record, release
 
 SPEC = PreprocessSpec(width=32, height=32)

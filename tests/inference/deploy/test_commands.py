@@ -46,9 +46,21 @@ def test_pull_tests_switches_and_says_so(device: Path, tmp_path: Path, capsys: C
     assert "everything was here already" in shown and "was in use already" in shown
 
 
+def test_pull_says_that_it_put_right_what_was_damaged(device: Path, tmp_path: Path, capsys: Capture) -> None:
+    assert pull(tmp_path, "1.0.0") == 0
+    path = device / "current" / "release.json"
+    path.rename(path.with_name("moved by accident"))
+    capsys.readouterr()
+    assert pull(tmp_path, "1.0.0") == 0
+    shown = capsys.readouterr().out
+    assert "everything was here already, and files that were missing or damaged" in shown and path.is_file()
+
+
 def test_pull_of_more_than_one_model_fails_with_what_there_is(device: Path, tmp_path: Path, capsys: Capture) -> None:
     assert main(["pull", str(publish(tmp_path)), "--engine", "simulator"]) == 1
-    assert "BM1684X fp16 batch 1, BM1684X int8 batch 1, BM1688 int8 batch 4 2 cores" in capsys.readouterr().err
+    shown = capsys.readouterr().err
+    assert "\n  --chip BM1684X --precision fp16 --batch 1 --cores 1\n" in shown
+    assert "\n  --chip BM1688 --precision int8 --batch 4 --cores 2\n" in shown
     assert main(["pull", str(publish(tmp_path)), "--chip", "BM9"]) == 2
     assert main(["pull", "no reference"]) == 1
     assert "names no release in a registry" in capsys.readouterr().err

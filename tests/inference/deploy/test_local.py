@@ -45,7 +45,7 @@ def test_a_reference_is_what_was_pulled_by_it(
 
 
 def test_of_several_choices_from_one_release_the_current_one_is_meant(tmp_path: Path, store: DeviceStore) -> None:
-    from inference.deploy.selection import Wish
+    from inference.wish import Wish
 
     reference = publish(tmp_path)
     first = pulled(reference, store)

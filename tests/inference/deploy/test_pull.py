@@ -18,10 +18,10 @@ from artifacts.release import Variant
 from artifacts.store import Blob
 from inference.deploy import pull as pull_module
 from inference.deploy.pull import pull
-from inference.deploy.selection import Wish
 from inference.deploy.store import DeviceStore
 from inference.errors import DeployError, NoSuchVariant, OptionError, SelfTestFailed
 from inference.model import find_model
+from inference.wish import Wish
 from tests.artifacts.processes import all_at_once, as_nobody
 from tests.artifacts.releases import SHARED, VARIANTS, model_bytes
 from tests.inference.deploy.support import FOUR, INT8, ONE, CountingRegistry, check_with, publish, pulled
@@ -86,17 +86,22 @@ def test_a_model_that_two_releases_share_is_fetched_once(tmp_path: Path, store: 
 
 
 @pytest.mark.parametrize(
-    ("wish", "fitting"),
-    [(Wish(), 4), (Wish(chip="BM1684X"), 2), (Wish(precision="int8"), 2), (Wish(batch=1), 3)],
+    ("wish", "fitting", "line"),
+    [
+        (Wish(), 4, "--chip BM1684X --precision int8 --batch 1 --cores 1"),
+        (Wish(chip="BM1684X"), 2, "--precision int8"),
+        (Wish(precision="int8"), 2, "--chip BM1688 --batch 4 --cores 2"),
+        (Wish(batch=1), 3, "--chip BM1684X --precision int8"),
+    ],
     ids=str,
 )
-def test_more_than_one_model_for_what_was_asked_is_an_error_that_lists_them(
-    wish: Wish, fitting: int, tmp_path: Path, store: DeviceStore
+def test_more_than_one_model_for_what_was_asked_is_an_error_that_tells_them_apart(
+    wish: Wish, fitting: int, line: str, tmp_path: Path, store: DeviceStore
 ) -> None:
-    with pytest.raises(
-        NoSuchVariant, match=f"has {fitting} models.*BM1684X int8 batch 1.*--all|has 2 models"
-    ) as caught:
+    with pytest.raises(NoSuchVariant, match=f"has {fitting} models.* by --all, or add") as caught:
         pulled(publish(tmp_path), store, wish)
+    _, *lines = str(caught.value).splitlines()
+    assert len(lines) == fitting and f"  {line}" in lines
     assert len(caught.value.fitting) == fitting and len(caught.value.available) == 4
     assert not (store.root / "current").exists()
     assert store.content.verify_all() == [] and not (store.root / "blobs").exists()
@@ -200,6 +205,7 @@ def test_what_changed_on_the_disk_is_put_right_and_tested_again(tmp_path: Path, 
     tested: List[Path] = []
     again = pulled(reference, store, check=lambda folder, record, variants: tested.append(folder))
     assert again.fetched == done.release.files[INT8.path].size and tested == [done.folder]
+    assert again.repaired and not done.repaired and not pulled(reference, store).repaired
     assert find_model(done.folder).variant == INT8
     assert path.read_bytes() == model_bytes(INT8, "1.0.0")
 

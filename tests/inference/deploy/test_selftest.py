@@ -10,11 +10,11 @@ import pytest
 
 from artifacts.golden import Golden
 from artifacts.release import ReleaseRecord, Variant
-from inference.deploy.selection import Wish
 from inference.deploy.selftest import check_release, compare
 from inference.deploy.store import DeviceStore
 from inference.errors import DeployError, ImageError, ModelError, SelfTestFailed
 from inference.model import ReleasedModel
+from inference.wish import Wish
 from tests.inference.deploy.support import FOUR, INT8, PICTURES, EngineInMemory, golden, publish, pulled
 
 
@@ -60,7 +60,8 @@ def test_a_value_that_is_too_far_off_names_its_head(channel: int, head: str, fol
 
 
 def test_what_the_tolerance_allows_passes(folder: Path) -> None:
-    run(folder, [INT8], {0: 0.24, 5: -0.24})
+    (engine,) = run(folder, [INT8], {0: 0.24, 5: -0.24})
+    assert engine.slices == [1, 1] and engine.closed
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

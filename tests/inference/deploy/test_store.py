@@ -58,9 +58,12 @@ def test_unknown_fields_of_a_newer_minor_version_are_ignored() -> None:
     ("data", "words"),
     [
         (b"", "cannot be read"),
-        (b'{"current": "../../etc"}', "current: String should match"),
-        (canonical_json({"releases": [{"folder": "../x"}]}), "cannot be read"),
+        (b'{"schema_version": "1.0", "current": "../../etc"}', "current: String should match"),
+        (canonical_json({"schema_version": "1.0", "releases": [{"folder": "../x"}]}), "cannot be read"),
+        (b"{}", "its schema_version is 'None'"),
         (b'{"schema_version": "2.0"}', "has schema 2.0; this program understands 1.0"),
+        # What the fields of a newer generation mean is not for this one to say.
+        (b'{"schema_version": "2.0", "releases": {}}', "update this one"),
     ],
 )
 def test_a_state_that_is_not_ours_is_refused_and_kept(data: bytes, words: str, tmp_path: Path) -> None:
