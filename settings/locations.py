@@ -67,15 +67,15 @@ def without_secrets(location: str) -> str:
     """A location fit to be printed.
 
     Args:
-        location: a path or a mirror.
+        location: a path or a mirror; what is no right address is taken as well.
 
     Returns:
-        The same without user name, password and query, which is where signed addresses carry their signature.
+        The same without user name, password, fragment and query, which is where signed addresses carry their signature.
     """
     sign, place, member = _split(location)
     if not re.match(r"https?:", place, re.IGNORECASE):
         return location
-    place, query, _ = place.partition("?")
+    place, query, _ = place.partition("#")[0].partition("?")
     scheme, slashes, rest = place.partition("//")
     host, slash, path = rest.partition("/")
     return f"{sign}{scheme}{slashes}{host.rpartition('@')[2]}{slash}{path}{'?...' if query else ''}{member}"

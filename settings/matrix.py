@@ -82,9 +82,9 @@ class SimulatorSettings(Part):
             variant: one of the matrix.
 
         Returns:
-            True where a pattern matches its chip and stem.
+            True where a pattern matches its chip and stem, or no images are run at all.
         """
-        return any(fnmatchcase(f"{variant.chip}/{variant.stem}", pattern) for pattern in self.skip)
+        return self.images == 0 or any(fnmatchcase(f"{variant.chip}/{variant.stem}", pattern) for pattern in self.skip)
 
 
 def expand(rows: Iterable[MatrixRow]) -> tuple[Variant, ...]:

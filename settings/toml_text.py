@@ -7,6 +7,7 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 
+_BREAKING = re.compile(r"[\x7f-\x9f\u2028\u2029]")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -55,8 +56,8 @@ def format_value(value: object) -> str:
         return "{" + ", ".join(f"{format_key([str(key)])} = {format_value(item)}" for key, item in value.items()) + "}"
     if isinstance(value, Sequence) and not isinstance(value, str):
         return "[" + ", ".join(format_value(item) for item in value) + "]"
-    # JSON's escapes are TOML's, except that TOML also wants DEL escaped.
-    text = json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007F")
+    # JSON's escapes are TOML's, except that TOML also wants DEL escaped; the others would break the line in a terminal.
+    text = _BREAKING.sub(lambda found: f"\\u{ord(found[0]):04X}", json.dumps(str(value), ensure_ascii=False))
     # An undecodable byte of a file name or a variable must not keep the message from being printed.
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
