@@ -77,7 +77,7 @@ def build(settings: Settings) -> PublishedRelease:
         network=network.result(),
         reference=reference.result(),
         measured=tuple(submitted.measured[rung].result() for rung in sorted(submitted.measured)),
-        simulated=tuple(submitted.simulated[variant].result() for variant in variants),
+        simulated=tuple(submitted.simulated[variant].result() for variant in sorted(submitted.simulated)),
         verdicts=(),
         golden=submitted.golden_files(settings, workspace),
     )

@@ -1,4 +1,4 @@
-"""What is checked before a build starts."""
+"""What is checked before a build or a validation starts."""
 
 from __future__ import annotations
 
@@ -7,10 +7,17 @@ import shutil
 from pathlib import Path
 
 from artifacts.errors import StoreNotWritable
+from artifacts.reference import parse_reference
+from artifacts.registry import open_registry
 from artifacts.signing import verifier_library
 from settings.model import Settings
+from settings.sources import CocoSource, FolderSource, ImageSource, LabelledSource
+from tasks.devices.choice import choose, wish_of
+from tasks.devices.records import Request
 from tasks.errors import NotEnoughSpace
+from tasks.folders import check_folders
 from tasks.signing_key import load_signer
+from tasks.source_files import check_here
 from tasks.toolchain.provision import cache_root
 from tasks.workspace import Workspace
 
@@ -32,6 +39,8 @@ def prepare(settings: Settings) -> Workspace:
         NotEnoughSpace: The disk would become full half way.
         StoreNotWritable: The store cannot be written.
         SignatureError: There is a signing key, and it cannot be used.
+        SourceUnavailable: Weights or annotations should be on this machine, and are not.
+        ImagesMissing: A folder of images does not exist.
     """
     if settings.release.signing_key is not None:
         # It is used at the very end, hours from now.
@@ -47,7 +56,33 @@ def prepare(settings: Settings) -> Workspace:
     needed, free = needed_bytes(settings), shutil.disk_usage(workspace.store).free
     if free < needed:
         raise NotEnoughSpace(Path(workspace.store), needed, free)
+    check_here(settings.weights, workspace)
+    _check_images(settings.evaluation.source, workspace)
+    if any(variant.precision == "int8" for variant in settings.variants()):
+        _check_images(settings.calibration.source, workspace)
     return workspace
+
+
+def check_request(request: Request, settings: Settings) -> None:
+    """Look whether a validation can be about what it is asked for, where the release is on this machine.
+
+    Args:
+        request: What shall be validated, on a device that the settings have.
+        settings: The devices.
+
+    Raises:
+        NoSuchVariant: No model fits, or several do where one is wanted.
+        UnknownTag: There is no such release.
+        LayoutError: It is no whole release.
+        StoreError: Bytes are missing or damaged.
+        SourceUnavailable: Annotations should be on this machine, and are not.
+        ImagesMissing: A folder of images does not exist.
+    """
+    _check_images(request.source or settings.evaluation.source, workspace_of(settings))
+    reference = parse_reference(request.reference)
+    if reference.kind == "oci":
+        with open_registry(reference) as registry:
+            choose(reference, registry, wish_of(request, settings.devices[request.device], None))
 
 
 def workspace_of(settings: Settings) -> Workspace:
@@ -64,3 +99,10 @@ def needed_bytes(settings: Settings) -> int:
     weights = int(_FULL_WIDTH_WEIGHTS_BYTES * settings.network.width**2)
     samples = settings.calibration.count * 3 * settings.preprocess.width * settings.preprocess.height * 4
     return _FIXED_BYTES + samples + len(settings.variants()) * (_BMODEL_BYTES + 3 * weights)
+
+
+def _check_images(source: ImageSource | LabelledSource, workspace: Workspace) -> None:
+    if isinstance(source, CocoSource):
+        check_here(source.instances, workspace)
+    elif isinstance(source, FolderSource):
+        check_folders(source.folders)

@@ -12,21 +12,13 @@ from artifacts.layout_tags import CHANNELS
 from artifacts.reference import parse_reference
 from artifacts.signing import load_keys
 from artifacts.statements import MAX_SERIAL
-from flows.signing import place_at, reported, signers_of
+from flows.signing import add_keys, add_reference, place_at, run, signers_of
 from tasks.signing import promote
 
 
 def run_promote(argv: Sequence[str]) -> int:
-    """Let a channel mean a release that passed its gate.
-
-    Args:
-        argv: Arguments without the program's name.
-
-    Returns:
-        0 done, 1 failed; wrong usage ends the program with 2.
-    """
-    options = _parser().parse_args(argv)
-    return reported(lambda: _promote(options))
+    """Let a channel mean a release that passed its gate; see `flows.signing.run`."""
+    return run(_parser(), _promote, argv)
 
 
 def _promote(options: argparse.Namespace) -> str:
@@ -55,11 +47,9 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m flows.promote",
         description="Move a channel to a release that passed its gate. Going back is the same with an older release.",
     )
-    parser.add_argument("reference", metavar="REF", help="oci:FOLDER:TAG, or host/repository:tag or @sha256:...")
+    add_reference(parser)
     parser.add_argument("--channel", required=True, choices=CHANNELS)
-    parser.add_argument(
-        "--key", type=Path, action="append", default=[], metavar="FILE", help="private key that signs; may be repeated"
-    )
+    add_keys(parser, required=False)
     parser.add_argument(
         "--keys",
         type=Path,

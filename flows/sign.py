@@ -9,27 +9,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from artifacts.reference import parse_reference
-from flows.signing import place_at, reported, signers_of
+from flows.signing import add_keys, add_reference, place_at, run, signers_of
 from tasks.signing import sign_release, subject_at
 from tasks.signing_key import PASSPHRASE_VARIABLE, make_key, public_path
 
 
 def run_sign(argv: Sequence[str]) -> int:
-    """Make a key, or sign a release.
-
-    Args:
-        argv: Arguments without the program's name.
-
-    Returns:
-        0 done, 1 failed; wrong usage ends the program with 2.
-    """
-    options = _parser().parse_args(argv)
-    if options.command == "keygen":
-        return reported(lambda: _keygen(options.file))
-    return reported(lambda: _sign(options.reference, options.key))
+    """Make a key, or sign a release; see `flows.signing.run`."""
+    return run(_parser(), lambda options: str(options.work(options)), argv)
 
 
-def _keygen(path: Path) -> str:
+def _keygen(options: argparse.Namespace) -> str:
+    path: Path = options.file
     key = make_key(path, os.environ)
     return (
         f"private key  {path}, for whoever publishes; keep a copy offline\n"
@@ -38,8 +29,8 @@ def _keygen(path: Path) -> str:
     )
 
 
-def _sign(text: str, keys: Sequence[Path]) -> str:
-    reference, signers = parse_reference(text), signers_of(keys)
+def _sign(options: argparse.Namespace) -> str:
+    reference, signers = parse_reference(options.reference), signers_of(options.key)
     with place_at(reference) as place:
         subject = subject_at(place.registry, reference.name)
         news = sign_release(place, subject, signers)
@@ -50,18 +41,18 @@ def _sign(text: str, keys: Sequence[Path]) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m flows.sign", description="Keys and signatures of releases.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
     keygen = commands.add_parser(
         "keygen",
         help="make a key pair",
         description=f"Make an Ed25519 key pair. The private key is encrypted when {PASSPHRASE_VARIABLE} is set.",
     )
+    keygen.set_defaults(work=_keygen)
     keygen.add_argument("file", type=Path, metavar="FILE", help="the private key; the public one is FILE.pub")
     release = commands.add_parser("release", help="sign a release that was published without a key")
-    release.add_argument("reference", metavar="REF", help="oci:FOLDER:TAG, or host/repository:tag or @sha256:...")
-    release.add_argument(
-        "--key", type=Path, action="append", required=True, metavar="FILE", help="private key; may be repeated"
-    )
+    release.set_defaults(work=_sign)
+    add_reference(release)
+    add_keys(release, required=True)
     return parser
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -14,9 +15,8 @@ from artifacts.errors import ArtifactError
 from artifacts.reference import Reference
 from artifacts.remote.client import RemoteRegistry
 from artifacts.signing import Signer
+from flows.command import DONE, FAILED
 from tasks.signing_key import load_signer
-
-DONE, FAILED = 0, 1
 
 
 @contextmanager
@@ -53,17 +53,38 @@ def signers_of(paths: Sequence[Path]) -> list[Signer]:
     return [load_signer(path, os.environ) for path in paths]
 
 
-def reported(work: Callable[[], str]) -> int:
-    """Do some work and say how it went.
+def add_reference(parser: argparse.ArgumentParser) -> None:
+    """Let a command be told a release."""
+    parser.add_argument("reference", metavar="REF", help="oci:FOLDER:TAG, or host/repository:tag or @sha256:...")
+
+
+def add_keys(parser: argparse.ArgumentParser, *, required: bool) -> None:
+    """Let a command be told private keys."""
+    parser.add_argument(
+        "--key",
+        type=Path,
+        action="append",
+        default=[],
+        required=required,
+        metavar="FILE",
+        help="private key that signs; may be repeated",
+    )
+
+
+def run(parser: argparse.ArgumentParser, work: Callable[[argparse.Namespace], str], argv: Sequence[str]) -> int:
+    """Run a command and say how it went.
 
     Args:
-        work: Returns what to print.
+        parser: Of its arguments.
+        work: Takes what was parsed, and returns what to print.
+        argv: Arguments without the program's name.
 
     Returns:
-        The exit status: 0 done, 1 failed, with the reason on standard error.
+        The exit status: 0 done, 1 failed, with the reason on standard error; wrong usage ends the program with 2.
     """
+    options = parser.parse_args(argv)
     try:
-        print(work())
+        print(work(options))
         return DONE
     except (ArtifactError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

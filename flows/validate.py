@@ -21,14 +21,14 @@ from flows.turns import turn_on
 from settings.devices import nearest_device
 from settings.model import Settings
 from tasks.devices.records import Request, Validated
-from tasks.devices.steps import attach, attached, deliver, look, run_validation, take_release
+from tasks.devices.steps import attach, attached, deliver, keep, look, run_validation, take_release
 from tasks.errors import DeviceUnknown
 from tasks.gather import gather
 
 
 @flow(name="validate", validate_parameters=True)
 def validate(request: Request, settings: Settings) -> Validated:
-    """Run models of a release on a device, and attach what was found to the release.
+    """Run models of a release on a device, and attach what was found to the release unless that is not wanted.
 
     Args:
         request: What, and where.
@@ -56,7 +56,9 @@ def validate(request: Request, settings: Settings) -> Validated:
         found, files = [], []
         for chosen in release.chosen:
             found.append(run_validation(name, device, release, chosen, images, place, workspace))
-            files.append(attach(found[-1], request.reference, workspace))
+            files.append(keep(found[-1], workspace))
+            if request.evidence:
+                attach(found[-1], request.reference)
     return Validated(
         digest=release.digest,
         version=release.record.version,

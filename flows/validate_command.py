@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from artifacts.errors import ArtifactError, BadReference
 from artifacts.evidence import Evidence, evidence_of, summary
@@ -16,7 +15,7 @@ from artifacts.registry import open_registry
 from artifacts.variant import CHIPS, PRECISIONS
 from flows import terminal
 from flows.command import DONE, FAILED, WRONG_USAGE
-from flows.preflight import workspace_of
+from flows.preflight import check_request, workspace_of
 from flows.stopping import Stopped, noted_signals, run_until_stopped
 from inference.commands.which_model import positive
 from settings.devices import SIMULATOR, nearest_device
@@ -24,9 +23,7 @@ from settings.errors import SettingsError
 from settings.load import load_settings
 from settings.model import Settings
 from settings.sources import LabelledFolderSource
-
-if TYPE_CHECKING:
-    from tasks.devices.records import Validated
+from tasks.devices.records import Request, Validated
 
 
 def run_validate(argv: Sequence[str]) -> int:
@@ -67,10 +64,6 @@ def run_validate(argv: Sequence[str]) -> int:
 
 
 def _validate(reference: str, options: argparse.Namespace, settings: Settings, received: list[int]) -> None:
-    # Imported late: Prefect takes seconds, and what is wrong so far should not wait for it.
-    from flows.engine import mark_cancelled, prefect_in
-    from tasks.devices.records import Request
-
     request = Request(
         reference=reference,
         device=options.device,
@@ -81,7 +74,12 @@ def _validate(reference: str, options: argparse.Namespace, settings: Settings, r
         every=options.all,
         source=_source(options),
         limit=options.limit,
+        evidence=options.evidence,
     )
+    check_request(request, settings)
+    # Imported late: Prefect takes seconds, and what is wrong so far should not wait for it.
+    from flows.engine import mark_cancelled, prefect_in
+
     runs: list[str] = []
     with prefect_in(workspace_of(settings)) as server:
 
@@ -101,7 +99,8 @@ def _validate(reference: str, options: argparse.Namespace, settings: Settings, r
                 mark_cancelled(run)
 
         spared = () if server is None else (server.pid,)
-        _print(run_until_stopped(work, received, spared=spared, farewell=farewell), reference)
+        done = run_until_stopped(work, received, spared=spared, farewell=farewell)
+        _print(done, reference, attached=request.evidence)
 
 
 def _source(options: argparse.Namespace) -> LabelledFolderSource | None:
@@ -126,11 +125,11 @@ def _list(reference: str) -> int:
     return DONE
 
 
-def _print(done: Validated, reference: str) -> None:
+def _print(done: Validated, reference: str, *, attached: bool) -> None:
     print(f"release {done.version} ({done.digest})")
     for one, path in zip(done.found, done.files, strict=True):
         print(f"  {one.variant}: {_accuracy(one)}, {one.place}\n    {one.comparison}\n    {path}")
-    print(f"evidence attached to {reference}: {done.evidence}")
+    print(f"{'attached' if attached else 'not attached'}; evidence that {reference} has: {done.evidence}")
 
 
 def _accuracy(one: Evidence) -> str:
@@ -159,5 +158,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--batch", type=positive, metavar="N", help="only models that take N images at once")
     parser.add_argument("--cores", type=positive, metavar="N", help="only models for N cores")
     parser.add_argument("--all", action="store_true", help="all models that fit, not exactly one")
+    parser.add_argument(
+        "--no-evidence", dest="evidence", action="store_false", help="attach nothing to the release, such as of a trial"
+    )
     parser.add_argument("--list", action="store_true", help="print the evidence that the release has, and stop")
     return parser

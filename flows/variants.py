@@ -36,7 +36,7 @@ class Variants:
     Attributes:
         scenes: The golden inputs.
         compiled: By variant.
-        simulated: By variant.
+        simulated: By variant; those that the settings leave out are not here.
         lowered: By rung.
         measured: By rung.
         golden: By rung.
@@ -105,10 +105,11 @@ def submit_variants(
                 scenes = submitted.scenes
                 submitted.golden[rung] = golden_values.submit(lowered, scenes, spec, limits, compiler, workspace)
         for variant in wave:
-            count = 0 if simulator.skips(variant) else simulator.images
+            if simulator.skips(variant):
+                continue
             measured = submitted.measured[Variant(chip=variant.chip, precision=variant.precision, batch=1)]
             submitted.simulated[variant] = simulate.submit(
-                submitted.compiled[variant], measured, images, spec, count, limits, compiler, workspace
+                submitted.compiled[variant], measured, images, spec, simulator.images, limits, compiler, workspace
             )
     return submitted
 

@@ -15,15 +15,15 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, as_co
 from contextlib import contextmanager
 from pathlib import Path
 
+from settings.locations import without_secrets
 from tasks.errors import (
-    DigestMismatch,
     DigestUnknown,
     DownloadError,
     DownloadsFailed,
     FailureKind,
     MirrorFailure,
-    SourceMissing,
     SourceUnavailable,
+    unavailable,
 )
 from tasks.sources import archive, dfss, http, local
 from tasks.sources.address import (
@@ -34,7 +34,6 @@ from tasks.sources.address import (
     ZipMember,
     host_of,
     parse_mirror,
-    redacted,
 )
 from tasks.sources.local import list_folder
 from tasks.sources.lock import LockFile, Recorded
@@ -137,7 +136,7 @@ class _Desk:
 
     def _expected(self, source: Source) -> Expected:
         if self.book and source.digest is None:
-            recorded = self.book.get(source.name)
+            recorded = self.book.get(source.entry)
             if recorded is not None:
                 said_by = f"{self.book.path}, recorded on first use from {recorded.mirror}"
                 return Expected(name=source.name, size=recorded.size, digest=recorded.digest, said_by=said_by)
@@ -169,25 +168,27 @@ class _Desk:
             for mirror in self._in_order(source):
                 try:
                     digest = _from_mirror(mirror, source.name, part, self.job)
-                    self._record(mirror, digest, part)
+                    self._record(source, mirror, digest, part)
                 except MirrorFailure as failure:
                     self._note_failure(failure, mirror, part)
                     failures.append(failure)
                 else:
                     part.commit()
-                    return Fetched(path=target, digest=digest, size=part.have, mirror=redacted(mirror))
-            raise _unavailable(part.expected, failures)
+                    return Fetched(path=target, digest=digest, size=part.have, mirror=without_secrets(mirror))
+            said_by = f"What is expected is said by {part.expected.said_by}. "
+            raise unavailable(part.expected.name, failures, said_by)
 
     def _in_order(self, source: Source) -> list[str]:
         # A host that has just been given up for another file is asked last, not waited for again.
         return sorted(source.mirrors, key=lambda mirror: host_of(mirror) in self.job.unreachable)
 
-    def _record(self, mirror: str, digest: str, part: Part) -> None:
+    def _record(self, source: Source, mirror: str, digest: str, part: Part) -> None:
         if part.expected.digest is None and self.book is not None:
-            self.book.record(part.expected.name, Recorded(mirror=redacted(mirror), digest=digest, size=part.have))
+            recorded = Recorded(mirror=without_secrets(mirror), digest=digest, size=part.have)
+            self.book.record(source.entry, recorded)
 
     def _note_failure(self, failure: MirrorFailure, mirror: str, part: Part) -> None:
-        failure.mirror = redacted(mirror)
+        failure.mirror = without_secrets(mirror)
         if failure.transient and (host := host_of(mirror)):
             self.job.unreachable.add(host)
         if failure.discard:
@@ -246,15 +247,6 @@ def _transfer(address: Address, name: str, part: Part, job: Job) -> None:
         case ZipMember(archive=DfssAddress() as vendors):
             with dfss.fetched_by_tool(vendors.text, part, job) as path:
                 archive.take_local(path, address.member, part, job)
-
-
-def _unavailable(expected: Expected, failures: Sequence[MirrorFailure]) -> SourceUnavailable:
-    kinds = {failure.kind for failure in failures}
-    if kinds == {FailureKind.MISSING}:
-        return SourceMissing(expected.name, failures)
-    if kinds == {FailureKind.WRONG_BYTES}:
-        return DigestMismatch(expected.name, failures, f"What is expected is said by {expected.said_by}. ")
-    return SourceUnavailable(expected.name, failures)
 
 
 def _check_room_for_all(items: Sequence[Item], expected: Sequence[Expected], reserve: int) -> None:

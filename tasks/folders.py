@@ -13,6 +13,17 @@ from tasks.errors import BadAnnotations, BadImage, ImagesAmbiguous, ImagesMissin
 _SHOWN = 10
 
 
+def check_folders(folders: Sequence[Path]) -> None:
+    """Look whether some folders are there.
+
+    Raises:
+        ImagesMissing: One does not exist.
+    """
+    for folder in folders:
+        if not folder.is_dir():
+            raise ImagesMissing(f"The image folder {folder} does not exist. Correct the source's `folders`.")
+
+
 def images_in(folders: Sequence[Path]) -> dict[str, Path]:
     """List the image files that lie directly in some folders.
 
@@ -30,9 +41,8 @@ def images_in(folders: Sequence[Path]) -> dict[str, Path]:
     """
     found: dict[str, Path] = {}
     differing = []
+    check_folders(folders)
     for folder in folders:
-        if not folder.is_dir():
-            raise ImagesMissing(f"The image folder {folder} does not exist. Correct the source's `folders`.")
         for path in sorted(folder.iterdir()):
             if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():
                 _check_name(path)

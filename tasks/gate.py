@@ -31,7 +31,7 @@ def gate(
     Args:
         compiled: The bmodels.
         measured: One rung for each chip and precision.
-        simulated: One result for each bmodel.
+        simulated: One result for each bmodel that the settings do not leave out.
         reference: The TorchScript's accuracy.
         thresholds: What a variant must keep.
         simulator: How far simulator and interpreter may be apart.
@@ -48,7 +48,7 @@ def gate(
             judge(
                 one,
                 rungs[one.variant.chip, one.variant.precision],
-                runs[one.variant],
+                runs.get(one.variant),
                 reference,
                 thresholds,
                 simulator,
@@ -62,7 +62,7 @@ def gate(
 def judge(
     compiled: Compiled,
     measured: Measured,
-    simulated: Simulated,
+    simulated: Simulated | None,
     reference: Measured,
     thresholds: GateSettings,
     simulator: SimulatorSettings,
@@ -73,7 +73,7 @@ def judge(
     Args:
         compiled: The bmodel.
         measured: Its chip and precision in the interpreter.
-        simulated: The bmodel in the simulator.
+        simulated: The bmodel in the simulator; None where it was not run.
         reference: The TorchScript.
         thresholds: What it must keep.
         simulator: How far simulator and interpreter may be apart.
@@ -101,8 +101,11 @@ def judge(
         drop = reference.ap - measured.ap
         reasons.append(f"AP falls by {drop:.4f} to {measured.ap:.4f}, more than the {limit:g} allowed")
     allowed = tolerance(precision, simulator, quantize)
-    if simulated.max_abs is None:
-        unjudged.append("simulator: left out by the settings")
+    if simulated is None:
+        if simulator.skips(compiled.variant):
+            unjudged.append("simulator: left out by the settings")
+        else:
+            reasons.append("it was not run in the simulator")
     elif not (simulated.identical or simulated.max_abs <= allowed):
         reasons.append(
             f"simulator and interpreter differ by {simulated.max_abs:.3g}, more than the {allowed:g} allowed"

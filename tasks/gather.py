@@ -9,21 +9,19 @@ from pathlib import Path
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from artifacts.digest import canonical_json, digest_bytes, hex_of
+from artifacts.digest import canonical_json
 from artifacts.store import ContentStore
-from settings.locations import without_secrets
 from settings.sources import CocoSource, FileSource, FolderSource, GeneratedSource, ImageSource, LabelledSource
 from tasks.coco import Dataset, parse_dataset, read_dataset
-from tasks.download import fetch, fetch_many
-from tasks.errors import FailureKind, ImagesMissing, MirrorFailure, SourceMissing
+from tasks.download import fetch_many
+from tasks.errors import ImagesMissing
 from tasks.folders import described_in, images_in
 from tasks.records import Checkpoint, ImageSet, StoredImage
 from tasks.sample.scenes import write_scenes
-from tasks.sources.model import Item, Options, Source
+from tasks.source_files import download_options, obtain
+from tasks.sources.model import Item, Source
 from tasks.step import step
 from tasks.workspace import Workspace
-
-LOCK_FILE = "sources.lock.json"
 
 
 @task(task_run_name="download weights", cache_policy=NO_CACHE)
@@ -40,7 +38,7 @@ def download_weights(weights: FileSource, workspace: Workspace) -> Checkpoint:
     Raises:
         DownloadError: No mirror gave the right bytes.
     """
-    return Checkpoint(blob=workspace.content.put_file(_file(weights, workspace)))
+    return Checkpoint(blob=workspace.content.put_file(obtain(weights, workspace)))
 
 
 @step(version=1, slot="draw {split} scenes")
@@ -107,7 +105,7 @@ def download_coco(source: CocoSource, limit: int | None, purpose: str, seed: int
         DownloadError: Files that no mirror gave.
         BadAnnotations: The split's annotation file is wrong.
     """
-    dataset = read_dataset(_file(source.instances, workspace))
+    dataset = read_dataset(obtain(source.instances, workspace))
     ids = [image.id for image in dataset.images]
     if source.candidates is not None and source.candidates < len(ids):
         ids = sorted(random.Random(seed).sample(ids, source.candidates))
@@ -116,7 +114,7 @@ def download_coco(source: CocoSource, limit: int | None, purpose: str, seed: int
     paths = {image.file_name: folder / image.file_name for image in dataset.images}
     items = [Item(source=Source(name=name, mirrors=source.image_mirrors), target=path) for name, path in paths.items()]
     # COCO publishes no digests of single images: they are recorded at first use and enforced from then on.
-    fetch_many(items, options=_options(workspace, record_first_use=True), title=f"{purpose} images")
+    fetch_many(items, options=download_options(workspace, record_first_use=True), title=f"{purpose} images")
     return _stored(paths, dataset, workspace.content)
 
 
@@ -183,27 +181,3 @@ def dataset_json(dataset: Dataset) -> bytes:
 def _stored(paths: Mapping[str, Path], dataset: Dataset | None, content: ContentStore) -> ImageSet:
     images = tuple(StoredImage(name=name, blob=content.put_file(path)) for name, path in sorted(paths.items()))
     return ImageSet(images=images, annotations=content.put_bytes(dataset_json(dataset)) if dataset else None)
-
-
-def _file(source: FileSource, workspace: Workspace) -> Path:
-    # Two sources must not share a target or an entry of the lock file, though their files may have one name.
-    first = without_secrets(source.mirrors[0]).partition("?")[0]
-    name = f"{hex_of(digest_bytes((source.digest or first).encode()))[:8]}-{first.rpartition('/')[2]}"
-    if source.digest is None and not source.record_first_use:
-        return _shipped(Path(first), name)
-    options = _options(workspace, record_first_use=source.record_first_use)
-    wanted = Source(name=name, mirrors=source.mirrors, size=source.size, digest=source.digest)
-    return fetch(wanted, Path(workspace.cache) / "downloads" / name, options=options).path
-
-
-def _shipped(path: Path, name: str) -> Path:
-    """Use a file of the project in its place: the settings let no other source be without a digest."""
-    if path.is_file():
-        return path
-    failure = MirrorFailure(FailureKind.MISSING, "it ships with the project and is not there; restore it from git")
-    failure.mirror = str(path)
-    raise SourceMissing(name, [failure])
-
-
-def _options(workspace: Workspace, *, record_first_use: bool) -> Options:
-    return Options(record_first_use=record_first_use, lock_file=Path(workspace.cache) / "downloads" / LOCK_FILE)

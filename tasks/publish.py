@@ -66,7 +66,7 @@ class Results(BaseModel):
         network: The eager network's accuracy.
         reference: The TorchScript's.
         measured: One rung for each chip and precision.
-        simulated: One result a bmodel.
+        simulated: One result for each bmodel that was run in the simulator.
         verdicts: One a bmodel.
         golden: The golden inputs and outputs, by title.
     """
@@ -89,6 +89,10 @@ class Results(BaseModel):
         """The rung that was measured for a bmodel's chip and precision."""
         wanted = (compiled.variant.chip, compiled.variant.precision)
         return next(one for one in self.measured if one.variant and (one.variant.chip, one.variant.precision) == wanted)
+
+    def simulation(self, compiled: Compiled) -> Simulated | None:
+        """What the simulator gave for a bmodel, None where it was not run."""
+        return next((one for one in self.simulated if one.variant == compiled.variant), None)
 
 
 class PublishedRelease(BaseModel):
@@ -249,8 +253,8 @@ def _calibration(results: Results) -> Calibration | None:
 
 
 def _variant_record(results: Results, index: int, settings: Settings) -> VariantRecord:
-    compiled, simulated, verdict = results.compiled[index], results.simulated[index], results.verdicts[index]
-    measured = results.rung(compiled)
+    compiled, verdict = results.compiled[index], results.verdicts[index]
+    measured, simulated = results.rung(compiled), results.simulation(compiled)
     allowed = tolerance(compiled.variant.precision, settings.simulator, settings.quantize)
     return VariantRecord(
         variant=compiled.variant,
@@ -265,10 +269,10 @@ def _variant_record(results: Results, index: int, settings: Settings) -> Variant
             HeadDistance(head=head, cosine=far.cosine, max_abs=far.max_abs) for head, far in measured.distances.items()
         ),
         simulator=None
-        if simulated.max_abs is None
+        if simulated is None
         else SimulatorEvidence(
             images=simulated.images,
-            identical=bool(simulated.identical),
+            identical=simulated.identical,
             max_abs=simulated.max_abs,
             tolerance=allowed,
         ),

@@ -219,15 +219,15 @@ class Simulated(Record):
 
     Attributes:
         variant: What was run.
-        images: How many; 0 where the settings skip it.
+        images: How many.
         max_abs: Largest absolute difference to the interpreter's head tensor.
         identical: Whether every value was equal bit by bit.
     """
 
     variant: Variant
     images: int
-    max_abs: float | None
-    identical: bool | None
+    max_abs: float
+    identical: bool
 
 
 class GoldenValues(Record):

@@ -49,8 +49,8 @@ def markdown(results: Results, settings: Settings, compiler: str) -> str:
 
 def variant_rows(results: Results) -> list[tuple[str, ...]]:
     """Return one row of text a bmodel, in the order of the columns of the report."""
-    rows = zip(results.compiled, results.simulated, results.verdicts, strict=True)
-    return [_variant_row(one, results.rung(one), simulated, verdict) for one, simulated, verdict in rows]
+    rows = zip(results.compiled, results.verdicts, strict=True)
+    return [_variant_row(one, results.rung(one), results.simulation(one), verdict) for one, verdict in rows]
 
 
 def ladder(results: Results) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
@@ -115,7 +115,9 @@ def _failure(results: Results, verdict: Verdict) -> str:
     return f"- {verdict.variant.path}: {'; '.join(verdict.reasons)}. Images that lose most: {worst}."
 
 
-def _variant_row(compiled: Compiled, measured: Measured, simulated: Simulated, verdict: Verdict) -> tuple[str, ...]:
+def _variant_row(
+    compiled: Compiled, measured: Measured, simulated: Simulated | None, verdict: Verdict
+) -> tuple[str, ...]:
     return (
         compiled.variant.path,
         f"{compiled.bmodel.size / 1e6:.2f}",
@@ -128,8 +130,8 @@ def _variant_row(compiled: Compiled, measured: Measured, simulated: Simulated, v
     )
 
 
-def _simulator(simulated: Simulated) -> str:
-    if simulated.max_abs is None:
+def _simulator(simulated: Simulated | None) -> str:
+    if simulated is None:
         return "not run"
     return "bit-identical" if simulated.identical else f"within {simulated.max_abs:.2g}"
 

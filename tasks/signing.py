@@ -238,7 +238,7 @@ def _require_statement(places: Sequence[Place], subject: Subject, keys: Sequence
         try:
             statement = read_statement(envelope, keys)
         except NotSigned as error:
-            raise NotSigned(f"The release {subject.record.version} in {place.name}: {error}. {advice}") from error
+            raise NotSigned(f"The release {subject.record.version} in {place.name}: {error} {advice}") from error
         if statement != subject.statement:
             raise WrongSubject(
                 f"The signature of {subject.record.version} in {place.name} is about {statement}. {advice}"

@@ -27,6 +27,7 @@ PASSPHRASE_VARIABLE = "CENTERNET_KEY_PASSPHRASE"
 _PRIVATE_MODE = 0o600
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _MAX_KEY_BYTES = 1 << 16
+_PUBLIC_SIGN = b"-----BEGIN PUBLIC KEY-----"
 
 
 def public_path(path: Path) -> Path:
@@ -45,9 +46,11 @@ def make_key(path: Path, environ: Mapping[str, str]) -> PublicKey:
         The public key.
 
     Raises:
-        BadKey: A file of that name exists.
+        BadKey: A file of that name exists, or none of that name can be made.
         StoreNotWritable: The folder cannot be written.
     """
+    if not path.name:
+        raise BadKey(f"{str(path)!r} is no name for a key's file: name one, such as publisher.")
     private = Ed25519PrivateKey.generate()
     passphrase = environ.get(PASSPHRASE_VARIABLE, "")
     locked: KeySerializationEncryption = NoEncryption()
@@ -55,19 +58,15 @@ def make_key(path: Path, environ: Mapping[str, str]) -> PublicKey:
         locked = BestAvailableEncryption(passphrase.encode())
     data = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, locked)
     public = public_key(private.public_key().public_bytes_raw())
-    if public_path(path).exists():
-        raise BadKey(f"{public_path(path)} exists: choose another name. A key is never replaced.")
-    with storage_errors(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _PRIVATE_MODE)
-        except FileExistsError as error:
-            raise BadKey(f"{path} exists: choose another name. A key is never replaced.") from error
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-    atomic_write(public_path(path), public_pem(public).encode("ascii"))
+    try:
+        if public_path(path).exists():
+            raise BadKey(f"{public_path(path)} exists: choose another name. A key is never replaced.")
+        with storage_errors(path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _write_new(path, data)
+        atomic_write(public_path(path), public_pem(public).encode("ascii"))
+    except OSError as error:  # such as a name that is too long, or a folder of the kernel's
+        raise BadKey(f"The key {path} cannot be written: {error.strerror or error}. Choose another place.") from error
     return public
 
 
@@ -93,6 +92,8 @@ def load_signer(path: Path, environ: Mapping[str, str]) -> Signer:
             f"The signing key {path} cannot be read: {error.strerror or error}. Make one with "
             f"`python -m flows.sign keygen {path}`."
         ) from error
+    if _PUBLIC_SIGN in data:
+        raise BadKey(f"{path} is a public key, which signs nothing: give the private one{_beside(path)}.")
     if mode & _OTHERS:
         raise BadKey(
             f"The signing key {path} has mode {mode:04o}: others may read it. If nobody can have copied it, "
@@ -100,6 +101,22 @@ def load_signer(path: Path, environ: Mapping[str, str]) -> Signer:
         )
     private = _decoded(path, data, environ.get(PASSPHRASE_VARIABLE, ""))
     return Signer(public_key(private.public_key().public_bytes_raw()), private.sign)
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _PRIVATE_MODE)
+    except FileExistsError as error:
+        raise BadKey(f"{path} exists: choose another name. A key is never replaced.") from error
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _beside(path: Path) -> str:
+    private = path.with_name(path.name.removesuffix(PUBLIC_SUFFIX))
+    return f", {private}" if private != path and private.exists() else ""
 
 
 def _decoded(path: Path, data: bytes, passphrase: str) -> Ed25519PrivateKey:

@@ -36,7 +36,7 @@ def simulate(
         measured: The interpreter's result for its chip and precision.
         images: The evaluation set, of which the first are used.
         spec: How an image becomes the input tensor.
-        count: How many images at least, filled up to whole batches, at most `SAMPLE_IMAGES`; 0 leaves the variant out.
+        count: How many images at least, filled up to whole batches, at most `SAMPLE_IMAGES`.
         limits: Longest time for one batch.
         toolchain: The compiler, which brings the simulator.
         workspace: Where bytes are kept.
@@ -49,8 +49,6 @@ def simulate(
         ResultRefused: Its output is not of the interpreter's shape, or not finite.
     """
     variant, content = compiled.variant, workspace.content
-    if count == 0:
-        return Simulated(variant=variant, images=0, max_abs=None, identical=None)
     expected = load_samples(content, measured.samples)
     used = images.images[: min(-(-count // variant.batch) * variant.batch, SAMPLE_IMAGES)]
     gaps: list[float] = []

@@ -25,6 +25,7 @@ class Request(Record):
         every: All models that fit, not exactly one.
         source: Images in place of the settings' evaluation set.
         limit: Only the first so many images, in place of the settings' limit.
+        evidence: Attach what is found to the release.
     """
 
     reference: str = Field(description="the release: oci:FOLDER:TAG or HOST/REPOSITORY:TAG")
@@ -36,6 +37,7 @@ class Request(Record):
     every: bool = Field(default=False, description="all models that fit, not exactly one")
     source: LabelledFolderSource | None = Field(default=None, description="images in place of the evaluation set")
     limit: int | None = Field(default=None, ge=1, description="only the first so many images by id")
+    evidence: bool = Field(default=True, description="attach what is found to the release")
 
 
 class Machine(Record):
@@ -90,7 +92,7 @@ class Validated(Record):
     Attributes:
         digest: Of the release's index.
         version: The release's.
-        found: What was found, one for each model, attached to the release.
+        found: What was found, one for each model.
         files: The same as files on this machine.
         evidence: All that is attached to the release now, in a few words.
     """

@@ -12,20 +12,17 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from artifacts import evidence as layout_evidence
-from artifacts import media
 from artifacts.digest import CHUNK_BYTES, canonical_json, digest_bytes, hex_of
-from artifacts.errors import LayoutError
 from artifacts.evidence import Evidence
-from artifacts.export import ReleaseFiles
 from artifacts.files import atomic_write
-from artifacts.oci import MAX_MANIFEST_BYTES, RECORD_TITLE, parse, read_index, read_manifest
+from artifacts.oci import RECORD_TITLE
 from artifacts.reference import parse_reference
 from artifacts.registry import open_registry
-from artifacts.release import MAX_RECORD_BYTES, ReleaseRecord, VariantRecord
+from artifacts.release import VariantRecord
 from artifacts.remote import evidence as remote_evidence
 from artifacts.store import Blob, ContentStore
-from inference.deploy.selection import Wish, select
 from settings.devices import Device, SimulatorDevice
+from tasks.devices.choice import choose, wish_of
 from tasks.devices.link import Link, ask
 from tasks.devices.records import Delivered, Machine, Request, TakenRelease
 from tasks.devices.reports import checked_report, engine_of, evidence_from, examined
@@ -77,23 +74,13 @@ def take_release(request: Request, device: Device, machine: Machine, workspace: 
         RegistryError: The registry cannot be read.
         StoreError: Bytes are missing or damaged, or the disk is full.
     """
-    own = None if isinstance(device, SimulatorDevice) else device.chip
-    wish = Wish(request.chip or own or machine.chip, request.precision, request.batch, request.cores, request.every)
     reference = parse_reference(request.reference)
     with open_registry(reference) as registry:
-        digest, index = registry.resolve(reference.name)
-        if parse(index, "an index").get("mediaType") != media.INDEX:
-            raise LayoutError(f"{reference} is one chip's manifest: name the release that it belongs to.")
-        children = [(child, registry.read(child.blob, MAX_MANIFEST_BYTES)) for child in read_index(index)]
-        files = ReleaseFiles.of([read_manifest(data, child.chip) for child, data in children])
-        data = registry.read(files.record, MAX_RECORD_BYTES)
-        record = ReleaseRecord.from_json(data)
-        files.checked_against(record)
-        paths = [variant.path for variant in select(record, record.chips, wish)]
-        chosen = tuple(one for one in record.variants if one.variant.path in paths)
-        for one in chosen:
+        choice = choose(reference, registry, wish_of(request, device, machine))
+        for one in choice.chosen:
             registry.fetch(one.blob, workspace.content)
-    return TakenRelease(digest=digest, record=record, record_blob=workspace.content.put_bytes(data), chosen=chosen)
+    blob = workspace.content.put_bytes(choice.data)
+    return TakenRelease(digest=choice.digest, record=choice.record, record_blob=blob, chosen=choice.chosen)
 
 
 @task(task_run_name="copy to {name}", cache_policy=NO_CACHE)
@@ -172,32 +159,44 @@ def run_validation(
     return evidence_from(report, release.digest, name, created)
 
 
-@task(task_run_name="attach {found.variant}", cache_policy=NO_CACHE)
-def attach(found: Evidence, reference: str, workspace: Workspace) -> str:
-    """Attach what was found to the release, where it is kept; it is kept as a file on this machine too.
+@task(task_run_name="keep {found.variant}", cache_policy=NO_CACHE)
+def keep(found: Evidence, workspace: Workspace) -> str:
+    """Keep what was found as a file on this machine.
 
     Args:
         found: What was found.
-        reference: The release.
         workspace: Where the file goes.
 
     Returns:
         The file's path.
 
     Raises:
-        RegistryError: The registry cannot be written. The file is there.
         StoreError: The disk is full.
     """
     data = canonical_json(found.model_dump(mode="json"))
     name = f"{hex_of(found.release)[:12]}-{found.device}-{found.variant.replace('/', '-')}"
     path = Path(workspace.store) / "validations" / f"{name}-{hex_of(digest_bytes(data))[:8]}.json"
     atomic_write(path, data)
+    return str(path)
+
+
+@task(task_run_name="attach {found.variant}", cache_policy=NO_CACHE)
+def attach(found: Evidence, reference: str) -> None:
+    """Attach what was found to the release, where that is kept.
+
+    Args:
+        found: What was found.
+        reference: The release.
+
+    Raises:
+        RegistryError: The registry cannot be written.
+        StoreError: The disk is full.
+    """
     target = parse_reference(reference)
     if target.kind == "oci":
         layout_evidence.attach(target.place, found)
     else:
         remote_evidence.attach(target, found)
-    return str(path)
 
 
 def attached(reference: str, release: str) -> tuple[Evidence, ...]:

@@ -46,6 +46,7 @@ from tasks.errors.download import (
     SourceMissing,
     SourceUnavailable,
     TargetUnusable,
+    unavailable,
 )
 from tasks.errors.network import CheckpointError, TraceError, UnknownNetwork
 from tasks.errors.toolchain import (
@@ -111,4 +112,5 @@ __all__ = [
     "ToolchainError",
     "TraceError",
     "UnknownNetwork",
+    "unavailable",
 ]

@@ -90,6 +90,22 @@ class DigestMismatch(SourceUnavailable):
     """Every mirror gave other bytes than those expected."""
 
 
+def unavailable(name: str, failures: Sequence[MirrorFailure], expected: str = "") -> SourceUnavailable:
+    """Make the error for a source of which every mirror failed.
+
+    Args:
+        name: the source's name.
+        failures: the last failure of each mirror.
+        expected: a sentence on who says what the bytes should be, told where all mirrors have other ones.
+    """
+    kinds = {failure.kind for failure in failures}
+    if kinds == {FailureKind.MISSING}:
+        return SourceMissing(name, failures)
+    if kinds == {FailureKind.WRONG_BYTES}:
+        return DigestMismatch(name, failures, expected)
+    return SourceUnavailable(name, failures)
+
+
 class DigestUnknown(DownloadError):
     """Nobody said what the bytes should be, so whatever came would be believed.
 

@@ -18,6 +18,8 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from pydantic import BaseModel, ConfigDict
 
+from settings.locations import without_secrets
+
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _CONTROL = re.compile(r"[\x00-\x20\x7f]")
 
@@ -87,19 +89,20 @@ def parse_mirror(text: str) -> Address:
     Raises:
         ValueError: It is none of these; the message says what is wrong, without secrets.
     """
+    shown = without_secrets(text)
     if text.startswith("zip+"):
         archive, bang, member = text.removeprefix("zip+").partition("!/")
         if not bang:
-            raise ValueError(f"{redacted(text)}: a member of a zip is written zip+ADDRESS!/MEMBER")
-        return ZipMember(archive=_plain(archive, text), member=_member(member, text))
+            raise ValueError(f"{shown}: a member of a zip is written zip+ADDRESS!/MEMBER")
+        return ZipMember(archive=_plain(archive, shown), member=_member(member, shown))
     if text.startswith("dfss://"):
         archive, bang, member = text.partition("!/")
-        address = _dfss(archive, text)
-        return ZipMember(archive=address, member=_member(member, text)) if bang else address
-    return _plain(text, text)
+        address = _dfss(archive, shown)
+        return ZipMember(archive=address, member=_member(member, shown)) if bang else address
+    return _plain(text, shown)
 
 
-def _plain(text: str, whole: str) -> HttpAddress | FileAddress:
+def _plain(text: str, shown: str) -> HttpAddress | FileAddress:
     scheme = _SCHEME.match(text)
     if not text or "\0" in text:
         raise ValueError("a mirror is an address or a path, not an empty text")
@@ -107,50 +110,48 @@ def _plain(text: str, whole: str) -> HttpAddress | FileAddress:
         return FileAddress(path=Path(text))
     match scheme[1].lower():
         case "http" | "https":
-            return _http(text, whole)
+            return _http(text, shown)
         case "file":
-            return _file(text, whole)
+            return _file(text, shown)
         case _ if not text[scheme.end() :].startswith("//"):
             return FileAddress(path=Path(text))
         case other:
-            raise ValueError(f"{redacted(whole)}: {other}: is not among http, https, file, zip+..., dfss or a path")
+            raise ValueError(f"{shown}: {other}: is not among http, https, file, zip+..., dfss or a path")
 
 
-def _http(text: str, whole: str) -> HttpAddress:
+def _http(text: str, shown: str) -> HttpAddress:
     try:
         parts = urlsplit(text)
         valid = bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError:
         valid = False
     if not valid or _CONTROL.search(text):
-        raise ValueError(f"{redacted(whole)}: not an address: a host is missing, or it holds spaces or a bad port")
+        raise ValueError(f"{shown}: not an address: a host is missing, or it holds spaces or a bad port")
     return HttpAddress(url=text)
 
 
-def _file(text: str, whole: str) -> FileAddress:
+def _file(text: str, shown: str) -> FileAddress:
     rest = text.partition(":")[2]
     if rest.startswith("//"):
         host, slash, path = rest[2:].partition("/")
         if host not in ("", "localhost"):
-            raise ValueError(f"{redacted(whole)}: a file address names no other machine ({host}); write file:///PATH")
+            raise ValueError(f"{shown}: a file address names no other machine ({host}); write file:///PATH")
         rest = slash + path
     if not rest:
-        raise ValueError(f"{redacted(whole)}: a file address needs a path")
+        raise ValueError(f"{shown}: a file address needs a path")
     return FileAddress(path=Path(unquote(rest)))
 
 
-def _dfss(text: str, whole: str) -> DfssAddress:
+def _dfss(text: str, shown: str) -> DfssAddress:
     rest = text.removeprefix("dfss://")
     if not _DFSS.fullmatch(rest) or ".." in rest.split("/") or rest.endswith("/"):
-        raise ValueError(
-            f"{redacted(whole)}: a dfss address is dfss://ACCOUNT@HOST:PATH with letters, digits and . _ - + / only"
-        )
+        raise ValueError(f"{shown}: a dfss address is dfss://ACCOUNT@HOST:PATH with letters, digits and . _ - + / only")
     return DfssAddress(text=rest)
 
 
-def _member(member: str, whole: str) -> str:
+def _member(member: str, shown: str) -> str:
     if not is_safe_relative(member):
-        raise ValueError(f"{redacted(whole)}: {member!r} is no member of a zip: a relative path without .. is")
+        raise ValueError(f"{shown}: {member!r} is no member of a zip: a relative path without .. is")
     return member
 
 
@@ -159,21 +160,6 @@ def is_safe_relative(name: str) -> bool:
     parts = PurePosixPath(name).parts
     forbidden = name.startswith("/") or name.endswith("/") or "\\" in name or "\0" in name
     return bool(parts) and not forbidden and ".." not in name.split("/")
-
-
-def redacted(text: str) -> str:
-    """Return a mirror fit for messages and records: no user, no password, no query, where signatures are put."""
-    prefix = "zip+" if text.startswith("zip+") else ""
-    inner, bang, member = text.removeprefix(prefix).partition("!/")
-    if not re.match(r"(?i)https?:", inner):
-        return text
-    # By hand, because it must not fail on an address that urlsplit refuses.
-    head, _, _ = inner.partition("#")
-    head, query, _ = head.partition("?")
-    scheme, slashes, rest = head.partition("//")
-    host, slash, path = rest.partition("/")
-    shown = scheme + slashes + host.rpartition("@")[2] + slash + path + ("?..." if query else "")
-    return prefix + shown + bang + member
 
 
 def host_of(text: str) -> str | None:

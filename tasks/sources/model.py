@@ -21,7 +21,8 @@ class Source(BaseModel):
     """Bytes that are known by name, and by digest wherever possible, and the places that have them.
 
     Attributes:
-        name: What they are called, in messages and in the lock file. Where a mirror is a folder, the file's name in it.
+        name: What they are called in messages. Where a mirror is a folder, the file's name in it.
+        recorded_as: What they are called in the lock file, where that is not their name.
         mirrors: Where they can be had, best first, in the grammar of `tasks.sources.address`.
         size: Their number of bytes, where known.
         digest: `sha256:`, `sha384:` or `sha512:` and lower-case hexadecimal digits, where known.
@@ -30,9 +31,15 @@ class Source(BaseModel):
     model_config = _RECORD
 
     name: str = Field(min_length=1)
+    recorded_as: str | None = None
     mirrors: tuple[str, ...] = Field(min_length=1, repr=False)
     size: int | None = Field(default=None, ge=0)
     digest: str | None = None
+
+    @property
+    def entry(self) -> str:
+        """Name of the entry in the lock file."""
+        return self.recorded_as or self.name
 
     @field_validator("digest")
     @classmethod

@@ -15,11 +15,8 @@ import pytest
 from prefect.settings import get_current_settings
 
 from artifacts import layout
-from artifacts.release import ReleaseRecord
-from tasks import journal
-from tasks.journal import Outcome
 from tasks.toolchain.provision import cache_root
-from tasks.workspace import Workspace
+from tests.flows.folder import BuildFolder
 
 pytestmark = pytest.mark.compiler
 
@@ -39,26 +36,19 @@ source = {{kind = "generated", count = 40}}
 source = {{kind = "generated", count = 8}}
 [gate]
 max_ap_drop = 0.5
-[store]
-path = "{folder}/store"
-[release]
-repository = "{folder}/registry"
-folder = "{folder}/release"
 """
 
 
-class Build:
+class Build(BuildFolder):
     """A folder with everything that a build leaves, and the command that makes it."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.workspace = Workspace(store=str(folder / "store"), cache=str(cache_root()))
+        super().__init__(folder, cache_root(), PROFILE)
         self.errors = folder / "stderr"
-        (folder / "profile.toml").write_text(PROFILE.format(folder=folder))
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
         """Start the build; what it shows goes to `errors` and `stdout`."""
-        command = [sys.executable, "-m", "flows.build", "--profile", str(self.folder / "profile.toml"), *arguments]
+        command = [sys.executable, "-m", "flows.build", "--profile", str(self.profile), *arguments]
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
         with self.errors.open("wb") as errors, (self.folder / "stdout").open("wb") as output:
             return subprocess.Popen(command, cwd=ROOT, env={**inherited, **environment}, stdout=output, stderr=errors)
@@ -68,15 +58,6 @@ class Build:
         process = self.start(*arguments, **environment)
         assert process.wait(PATIENCE_S) == 0, self.errors.read_text()
         return (self.folder / "stdout").read_text()
-
-    @property
-    def digest(self) -> str:
-        return layout.tags(self.folder / "registry")["latest"]
-
-    def made(self) -> set[str]:
-        """What the last run did not find in the store."""
-        runs = sorted(self.workspace.journals.glob("*.jsonl"), key=lambda path: path.stat().st_mtime_ns)
-        return {one.slot for one in journal.read(self.workspace, runs[-1].stem) if one.outcome is not Outcome.HIT}
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +121,7 @@ def wait_until_gone(pids: Iterable[int]) -> None:
 
 
 def test_the_bmodels_are_published_with_what_is_known_of_them(undisturbed: Build) -> None:
-    record = ReleaseRecord.from_json((undisturbed.folder / "release" / "release.json").read_bytes())
+    record = undisturbed.release
     assert [one.variant.path for one in record.variants] == [FP32, INT8]
     for one in record.variants:
         assert one.gate is not None and one.gate.passed and one.estimated_ms and one.device_memory
@@ -168,8 +149,7 @@ def test_another_threshold_judges_again_and_nothing_else(again: Build, server: s
 
 def test_a_lost_bmodel_is_compiled_again_to_the_same_bytes(again: Build, server: str) -> None:
     digest = again.digest
-    record = ReleaseRecord.from_json((again.folder / "release" / "release.json").read_bytes())
-    again.workspace.content.path(record.variants[1].blob).unlink()
+    again.workspace.content.path(again.release.variants[1].blob).unlink()
     again.run(PREFECT_API_URL=server)
     assert again.made() == {f"compile {INT8}"} and again.digest == digest
 

@@ -114,12 +114,7 @@ def test_a_release_is_validated_over_ssh_in_a_simulator_and_as_here(
     digest, reference = publish(tiny, tmp_path / "registry"), f"oci:{tmp_path / 'registry'}:1.0.0"
     images, annotations = write_images(tmp_path)
     board = {
-        "kind": "ssh",
-        "host": "127.0.0.1",
-        "port": server.port,
-        "user": server.user,
-        "key": server.key,
-        "known_hosts": server.known_hosts,
+        **server.settings,
         "python": device_python,
         "folder": tmp_path / "on device",
         "engine": "simulator",
@@ -134,7 +129,7 @@ def test_a_release_is_validated_over_ssh_in_a_simulator_and_as_here(
         assert run_validate([reference, "--device", device, *options]) == 0, capsys.readouterr().err
     there, here = found_by(reference, digest)
     assert (there.device, here.device) == ("board", "simulator")
-    assert there.engine == here.engine == "simulator" and summary((there, here)) == "simulator only"
+    assert there.engine == here.engine == "simulator" and summary((there, here)) == "simulator only (3 images)"
     assert there.versions["python"] != here.versions["python"] or not (ROOT / ".venv-device").exists()
     assert there.accuracy == here.accuracy is not None and there.protocol == here.protocol
     assert layout.check(tmp_path / "registry") == []

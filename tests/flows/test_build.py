@@ -58,6 +58,15 @@ def test_a_lost_bmodel_is_compiled_again_and_nothing_else(run: Run, again: TinyB
     assert len(again.calls()) == 1 and again.digest == digest
 
 
+def test_a_variant_that_the_settings_keep_from_the_simulator_is_no_step(
+    run: Run, again: TinyBuild, capsys: Capture
+) -> None:
+    assert run(again, "--set", f'simulator.skip=["{INT8.removesuffix(".bmodel")}"]') == 0
+    assert set(again.entries()) == STEPS - {f"simulate {INT8}"} and again.calls() == []
+    assert f"simulate {INT8}" not in capsys.readouterr().err
+    assert {one.variant.path: one.simulator is None for one in again.release.variants} == {FP32: False, INT8: True}
+
+
 def test_a_variant_that_fails_the_gate_keeps_everything_from_being_published(
     run: Run, again: TinyBuild, capsys: Capture
 ) -> None:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from collections import namedtuple
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from tests.flows.conftest import Run
 from tests.flows.tiny import TinyBuild, wait_until
 
 Capture = pytest.CaptureFixture[str]
+Hold = Callable[..., subprocess.Popen[str]]
 ROOT = Path(__file__).parents[2]
 
 
@@ -36,10 +37,17 @@ def server(prefect_server: None) -> str:
 
 
 @pytest.fixture
-def started() -> Iterator[list[subprocess.Popen[str]]]:
-    """Processes that are ended with the test."""
+def held(server: str) -> Iterator[Hold]:
+    """Starts a build as a process of its own, and waits until one of its compiler commands is held."""
     processes: list[subprocess.Popen[str]] = []
-    yield processes
+
+    def hold(build: TinyBuild, pattern: str, *arguments: str) -> subprocess.Popen[str]:
+        build.switch("hold", pattern)
+        processes.append(build.start(*arguments, PREFECT_API_URL=server))
+        wait_until((build.environment / "held").exists, processes)
+        return processes[-1]
+
+    yield hold
     for process in processes:
         process.kill()
         process.communicate()
@@ -164,13 +172,8 @@ def test_a_disk_that_fills_up_half_way_is_said_to_be_full(
     assert "The build failed. No space left while writing below" in shown and "unforeseen" not in shown
 
 
-def test_a_signal_ends_the_build_and_the_compiler_and_keeps_what_is_finished(
-    again: TinyBuild, server: str, started: list[subprocess.Popen[str]]
-) -> None:
-    again.switch("hold", "run_calibration")
-    process = again.start("--set", "calibration.seed=5", PREFECT_API_URL=server)
-    started.append(process)
-    wait_until((again.environment / "held").exists, [process])
+def test_a_signal_ends_the_build_and_the_compiler_and_keeps_what_is_finished(again: TinyBuild, held: Hold) -> None:
+    process = held(again, "run_calibration", "--set", "calibration.seed=5")
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 128 + signal.SIGTERM
@@ -183,12 +186,9 @@ def test_a_signal_ends_the_build_and_the_compiler_and_keeps_what_is_finished(
 
 
 def test_a_build_killed_while_compiling_ends_in_the_same_release(
-    tiny: TinyBuild, finished: TinyBuild, server: str, started: list[subprocess.Popen[str]], run: Run
+    tiny: TinyBuild, finished: TinyBuild, held: Hold, run: Run
 ) -> None:
-    tiny.switch("hold", "--enable_lghash")
-    process = tiny.start(PREFECT_API_URL=server)
-    started.append(process)
-    wait_until((tiny.environment / "held").exists, [process])
+    process = held(tiny, "--enable_lghash")
     process.kill()
     process.wait()
     wait_until(lambda: not living(str(tiny.environment)))
@@ -201,12 +201,9 @@ def test_a_build_killed_while_compiling_ends_in_the_same_release(
 
 
 def test_two_builds_at_once_share_the_work_and_give_one_release(
-    tiny: TinyBuild, finished: TinyBuild, server: str, started: list[subprocess.Popen[str]], run: Run
+    tiny: TinyBuild, finished: TinyBuild, held: Hold, run: Run
 ) -> None:
-    tiny.switch("hold", "model_transform")
-    other = tiny.start(PREFECT_API_URL=server)
-    started.append(other)
-    wait_until((tiny.environment / "held").exists, [other])
+    other = held(tiny, "model_transform")
 
     def let_go_when_both_want_it() -> None:
         wait_until(lambda: len([text for text in tiny.journals() if '"slot":"import b1"' in text]) == 2)

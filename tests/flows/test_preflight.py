@@ -9,7 +9,8 @@ import pytest
 from artifacts.errors import BadKey, StoreNotWritable
 from artifacts.store import ContentStore
 from flows.preflight import needed_bytes, prepare, workspace_of
-from tasks.errors import NotEnoughSpace
+from tasks.errors import ImagesMissing, NotEnoughSpace, SourceMissing
+from tasks.gather import download_weights
 from tests.tasks.results import settings_in
 
 
@@ -45,6 +46,48 @@ def test_more_variants_samples_and_weights_need_more_space(tmp_path: Path) -> No
     least = needed_bytes(settings_in(tmp_path, 'matrix=[{chip="BM1688", precisions=["fp32"]}]'))
     assert least < needed_bytes(settings_in(tmp_path)) < needed_bytes(settings_in(tmp_path, "network.width=1"))
     assert needed_bytes(settings_in(tmp_path)) < needed_bytes(settings_in(tmp_path, "preprocess.width=512"))
+
+
+@pytest.mark.parametrize(
+    "written", ["{folder}/mine.pth", "file://{folder}/mine.pth", "zip+{folder}/mine.zip!/mine.pth"]
+)
+def test_weights_that_should_be_on_this_machine_are_missed_before_anything_starts(written: str, tmp_path: Path) -> None:
+    mirror = written.format(folder=tmp_path)
+    settings = settings_in(tmp_path, f"weights={{mirrors=['{mirror}'], record_first_use=true}}")
+    with pytest.raises(SourceMissing) as caught:
+        prepare(settings)
+    assert str(caught.value).startswith(
+        f"mine.pth could not be had from any of its mirrors. {mirror}: there is no such"
+    )
+    for name in ("mine.pth", "mine.zip"):
+        (tmp_path / name).touch()
+    prepare(settings)
+
+
+def test_weights_that_may_be_elsewhere_or_were_downloaded_are_not_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CENTERNET_CACHE", str(tmp_path / "cache"))
+    here, there = f"{tmp_path}/mine.pth", "https://127.0.0.1:9/mine.pth"
+    prepare(settings_in(tmp_path, f"weights={{mirrors=['{here}', '{there}'], record_first_use=true}}"))
+    alone = settings_in(tmp_path, f"weights={{mirrors=['{here}'], record_first_use=true}}")
+    Path(here).write_bytes(b"weights")
+    download_weights.fn(alone.weights, prepare(alone))
+    Path(here).unlink()
+    prepare(alone)
+
+
+def test_folders_and_annotations_that_are_not_there_are_missed_before_anything_starts(tmp_path: Path) -> None:
+    folder = f"{{kind='folder', folders=['{tmp_path}/images'], annotations=['{tmp_path}/a.json']}}"
+    for part in ("evaluation", "calibration"):
+        with pytest.raises(ImagesMissing, match=f"image folder {tmp_path}/images does not exist"):
+            prepare(settings_in(tmp_path, f"{part}.source={folder}"))
+    instances = f"{{mirrors=['{tmp_path}/instances.json'], record_first_use=true}}"
+    coco = f"{{kind='coco', split='val2017', image_mirrors=['{tmp_path}'], instances={instances}}}"
+    with pytest.raises(SourceMissing, match=r"instances\.json could not be had"):
+        prepare(settings_in(tmp_path, f"evaluation.source={coco}"))
+    floats = 'matrix=[{chip="BM1688", precisions=["fp32"]}]'
+    prepare(settings_in(tmp_path, f"calibration.source={folder}", floats))  # nobody will read them
 
 
 def test_a_signing_key_that_cannot_be_used_stops_the_build_before_it_begins(tmp_path: Path) -> None:

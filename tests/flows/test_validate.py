@@ -15,27 +15,22 @@ from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
 from prefect.settings import PREFECT_HOME, temporary_settings
 
 from artifacts import layout
+from artifacts.errors import UnknownTag
+from flows.preflight import check_request
 from flows.turns import limit_of_our_own, turn_on
 from flows.validate import validate
 from flows.validate_command import run_validate
+from inference.errors import NoSuchVariant
 from settings.load import load_settings
 from tasks.devices.records import Request
 from tasks.errors import DeviceLimitMissing
-from tests.tasks.devices.support import INT8, Bench, StandIn, bench, stand_in
+from tests.tasks.devices.support import INT8, Bench, StandIn, found, made
+
+__all__ = ["found", "made"]
 
 Capture = pytest.CaptureFixture[str]
 ROOT = Path(__file__).parents[2]
 WISH = ("--chip", "BM1684X", "--precision", "int8", "--limit", "2")
-
-
-@pytest.fixture
-def made(tmp_path: Path) -> StandIn:
-    return stand_in(tmp_path / "device")
-
-
-@pytest.fixture
-def found(tmp_path: Path) -> Bench:
-    return bench(tmp_path)
 
 
 @pytest.fixture
@@ -74,14 +69,25 @@ def test_a_validation_attaches_its_evidence_and_lists_it(
     assert command(found, made) == 0, capsys.readouterr().err
     shown = capsys.readouterr()
     assert f"{INT8}: AP 0.5000 on 2 images, simulator of BM1684X" in shown.out
-    assert f"evidence attached to {found.reference}: simulator only" in shown.out
+    assert f"attached; evidence that {found.reference} has: simulator only (2 images)" in shown.out
     assert f"running {INT8} on board, 2 images" in shown.err and "prefect" not in shown.err.lower()
     assert command(found, made, "--list") == 0
     shown = capsys.readouterr()
-    assert f"{found.reference} is {found.digest}\nevidence: simulator only\n" in shown.out
+    assert f"{found.reference} is {found.digest}\nevidence: simulator only (2 images)\n" in shown.out
     assert f"board: {INT8}: AP 0.5000 on 2 images" in shown.out
     (file,) = Path(found.workspace.store, "validations").iterdir()
     assert found.digest[7:19] in file.name and layout.check(found.registry) == []
+
+
+def test_a_trial_can_leave_the_release_as_it_is(limits: None, found: Bench, made: StandIn, capsys: Capture) -> None:
+    make_limit()
+    assert command(found, made, "--no-evidence") == 0, capsys.readouterr().err
+    shown = capsys.readouterr().out
+    assert f"{INT8}: AP 0.5000 on 2 images" in shown
+    assert f"not attached; evidence that {found.reference} has: none" in shown
+    assert len(list(Path(found.workspace.store, "validations").iterdir())) == 1
+    assert set(layout.tags(found.registry)) == {"1.0.0", "latest"} and command(found, made, "--list") == 0
+    assert "evidence: none" in capsys.readouterr().out
 
 
 def test_all_models_that_fit_are_run_one_after_the_other(limits: None, found: Bench, made: StandIn) -> None:
@@ -100,6 +106,30 @@ def test_several_models_where_one_is_wanted_fail_with_the_list(
     assert run_validate([found.reference, "--device", "board", "--limit", "1", *settings]) == 1
     shown = capsys.readouterr().err
     assert "The validation failed. release centernet 1.0.0 has 4 models" in shown and made.runs == []
+
+
+@pytest.mark.parametrize(
+    ("tag", "device", "chip", "told"),
+    [
+        ("9.9.9", {"kind": "simulator"}, None, "nothing named '9.9.9'"),
+        ("1.0.0", {"kind": "simulator"}, None, "has 4 models"),
+        ("1.0.0", {"kind": "simulator"}, "BM1684", None),
+        ("1.0.0", {"kind": "local", "chip": "BM1684X"}, None, "has 2 models for BM1684X"),
+        ("1.0.0", {"kind": "local"}, None, None),  # the chip that is found there may decide
+        ("9.9.9", {"kind": "local"}, None, "nothing named '9.9.9'"),
+    ],
+)
+def test_a_release_or_a_choice_that_cannot_be_is_known_without_prefect(
+    tag: str, device: dict[str, str], chip: str | None, told: str | None, found: Bench
+) -> None:
+    given = [f"devices.d.{key}={value}" for key, value in device.items()]
+    settings = load_settings("sample", overrides=given, environ={})
+    request = Request.model_validate({"reference": f"oci:{found.registry}:{tag}", "device": "d", "chip": chip})
+    if told is None:
+        check_request(request, settings)
+        return
+    with pytest.raises((NoSuchVariant, UnknownTag), match=told):
+        check_request(request, settings)
 
 
 def test_a_limit_that_is_missing_stops_it_and_says_how_to_make_it(
@@ -141,7 +171,7 @@ def test_of_two_validations_on_one_device_the_second_waits(
     (made.folder / "hold").unlink()
     first.join(120)
     second.join(120)
-    assert outcomes == ["simulator only"] * 2
+    assert outcomes == ["simulator only (1 images)"] * 2
     assert [line.split()[0] for line in made.runs] == ["begin", "end", "begin", "end"]
 
 
@@ -200,13 +230,16 @@ def test_evidence_of_a_release_that_is_not_there_cannot_be_listed(found: Bench, 
     assert "nothing named '9.9.9'" in capsys.readouterr().err
 
 
-def test_a_mistake_does_not_wait_for_prefect_or_torch() -> None:
+@pytest.mark.parametrize(("status", "arguments"), [("2", ["--device", "nowhere"]), ("1", ["oci:{folder}:9.9.9"])])
+def test_a_mistake_does_not_wait_for_prefect_or_torch(status: str, arguments: list[str], found: Bench) -> None:
+    given = [argument.format(folder=found.registry) for argument in arguments]
     program = (
         "import sys, runpy\n"
-        "sys.argv = ['validate', '--device', 'nowhere']\n"
+        "status, *sys.argv[1:] = sys.argv[1:]\n"
         "try: runpy.run_module('flows.validate', run_name='__main__')\n"
-        "except SystemExit as done: assert done.code == 2\n"
+        "except SystemExit as done: assert done.code == int(status)\n"
         "print(sorted({'prefect', 'torch'} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    command = [sys.executable, "-c", program, status, *given]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

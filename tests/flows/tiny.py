@@ -12,14 +12,12 @@ from pathlib import Path
 
 import torch
 
-from artifacts import layout
 from artifacts.digest import digest_bytes
-from artifacts.release import ReleaseRecord
 from tasks import journal
-from tasks.journal import Entry, Outcome
+from tasks.journal import Entry
 from tasks.network import build_network
 from tasks.toolchain.model import Toolchain
-from tasks.workspace import Workspace
+from tests.flows.folder import BuildFolder
 from tests.flows.stand_in import pymlir
 
 ROOT = Path(__file__).parents[2]
@@ -49,11 +47,6 @@ source = {{kind = "generated", count = 2}}
 [simulator]
 images = 1
 skip = []
-[store]
-path = "{folder}/store"
-[release]
-repository = "{folder}/registry"
-folder = "{folder}/release"
 """
 
 PROGRAM = """
@@ -68,38 +61,22 @@ sys.exit(run_build(sys.argv[2:]))
 """
 
 
-class TinyBuild:
+class TinyBuild(BuildFolder):
     """A folder with everything that a build reads and leaves.
 
     Attributes:
-        folder: Where it all is.
         environment: The stand-in compiler's folder.
         toolchain: What provisioning gives.
     """
 
     def __init__(self, folder: Path, like: TinyBuild | None = None) -> None:
         """Make it, with the store and the releases of another one where that is given."""
-        self.folder = folder
+        super().__init__(folder, folder / "cache", PROFILE)
         for name in ("store", "registry", "release") if like else ():
             shutil.copytree(like.folder / name, folder / name)  # type: ignore[union-attr]
         self.environment = folder / "compiler"
         self.toolchain = write_environment(self.environment)
         write_weights(folder / "weights.pth")
-        self.profile = folder / "tiny.toml"
-        self.profile.write_text(PROFILE.format(folder=folder))
-
-    @property
-    def workspace(self) -> Workspace:
-        return Workspace(store=str(self.folder / "store"), cache=str(self.folder / "cache"))
-
-    @property
-    def release(self) -> ReleaseRecord:
-        return ReleaseRecord.from_json((self.folder / "release" / "release.json").read_bytes())
-
-    @property
-    def digest(self) -> str:
-        """The digest under `latest` in the registry."""
-        return layout.tags(self.folder / "registry")["latest"]
 
     def calls(self) -> list[str]:
         """The commands of the compiler that were started so far."""
@@ -113,11 +90,6 @@ class TinyBuild:
         else:
             (self.environment / name).write_text(pattern)
 
-    def entries(self) -> dict[str, Entry]:
-        """The journal of the last run, by slot."""
-        runs = sorted(self.workspace.journals.glob("*.jsonl"), key=lambda path: path.stat().st_mtime_ns)
-        return {entry.slot: entry for entry in journal.read(self.workspace, runs[-1].stem)}
-
     def journals(self) -> list[str]:
         """The journals of all runs, as text."""
         return [path.read_text() for path in self.workspace.journals.glob("*.jsonl")]
@@ -126,10 +98,6 @@ class TinyBuild:
         """What each run did about a slot."""
         runs = [path.stem for path in self.workspace.journals.glob("*.jsonl")]
         return [entry for run in runs for entry in journal.read(self.workspace, run) if entry.slot == slot]
-
-    def made(self) -> set[str]:
-        """The slots that the last run did not find in the store."""
-        return {slot for slot, entry in self.entries().items() if entry.outcome is not Outcome.HIT}
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
         """Start the build as a process of its own."""

@@ -103,10 +103,8 @@ def measured(workspace: Workspace | None, variant: Variant | None, ap: float | N
     return Measured.model_validate({**values, **fields})
 
 
-def simulated(variant: Variant, max_abs: float | None = 0.0, images: int = 1) -> Simulated:
-    return Simulated(
-        variant=variant, images=images, max_abs=max_abs, identical=None if max_abs is None else max_abs == 0.0
-    )
+def simulated(variant: Variant, max_abs: float = 0.0) -> Simulated:
+    return Simulated(variant=variant, images=1, max_abs=max_abs, identical=max_abs == 0.0)
 
 
 def results(workspace: Workspace, *, seconds: float = 1.5, failing: tuple[str, ...] = ()) -> Results:

@@ -92,9 +92,15 @@ def test_ap_that_is_missing_while_the_reference_has_one_fails(tmp_path: Path) ->
     assert verdict(tmp_path, ap=None).reasons == ("AP was not measured",)
 
 
-def test_a_variant_left_out_of_the_simulator_is_said_to_be(tmp_path: Path) -> None:
-    found = verdict(tmp_path, simulated=simulated(INT8, None, 0))
+@pytest.mark.parametrize("left_out", [SimulatorSettings(skip=("BM1688/*int8*",)), SimulatorSettings(images=0)])
+def test_a_variant_left_out_of_the_simulator_is_said_to_be(left_out: SimulatorSettings, tmp_path: Path) -> None:
+    found = verdict(tmp_path, simulated=None, simulator=left_out)
     assert found.passed and found.unjudged == ("simulator: left out by the settings",)
+
+
+def test_a_simulation_that_is_missing_though_it_was_wanted_fails(tmp_path: Path) -> None:
+    found = verdict(tmp_path, simulated=None, simulator=SimulatorSettings(skip=("BM1684X/*",)))
+    assert found.reasons == ("it was not run in the simulator",) and not found.passed
 
 
 @pytest.mark.parametrize(

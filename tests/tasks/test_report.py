@@ -38,6 +38,13 @@ def test_every_variant_has_a_row(tmp_path: Path) -> None:
     ]
 
 
+def test_a_variant_that_the_simulator_did_not_run_says_so(tmp_path: Path) -> None:
+    found = results(workspace_in(tmp_path))
+    table = rows(report(found.model_copy(update={"simulated": found.simulated[1:]}), tmp_path))
+    assert table["BM1688/centernet_fp32_1b.bmodel"][5] == "not run"
+    assert table["BM1688/centernet_int8_1b.bmodel"][5] == "within 0.0078"
+
+
 def test_the_ladder_tells_what_each_rung_loses_against_the_first(tmp_path: Path) -> None:
     _, table = ladder(results(workspace_in(tmp_path)))
     assert [(row[0], row[1], row[3]) for row in table] == [

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from artifacts.errors import BadKey
+from artifacts.errors import BadKey, StoreNotWritable
 from artifacts.signing import load_keys
 from tasks.signing_key import PASSPHRASE_VARIABLE, load_signer, make_key, public_path
 
@@ -39,6 +39,20 @@ def test_a_key_is_never_replaced(tmp_path: Path, name: str) -> None:
     with pytest.raises(BadKey, match="exists"):
         make_key(tmp_path / "publisher", {})
     assert [path.name for path in tmp_path.iterdir()] == [name] and (tmp_path / name).read_text() == "here before"
+
+
+@pytest.mark.parametrize("name", ["", "/", "/proc/none", "/proc/none/key", "x" * 300])
+def test_a_place_that_takes_no_key_is_told_in_words(tmp_path: Path, name: str) -> None:
+    place = tmp_path / name if name.startswith("x") else Path(name)
+    with pytest.raises((BadKey, StoreNotWritable), match=r"name one|Choose a"):
+        make_key(place, {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_in_a_folders_place_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreNotWritable, match="is a file, not a folder"):
+        make_key(tmp_path / "file" / "publisher", {})
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o601])
@@ -70,6 +84,18 @@ def test_what_is_no_private_key_is_refused(tmp_path: Path, data: bytes) -> None:
     path.write_bytes(data)
     with pytest.raises(BadKey, match="damaged"):
         load_signer(path, {})
+
+
+@pytest.mark.parametrize("private_is_there", [True, False])
+def test_a_public_key_in_a_private_ones_place_is_recognised(tmp_path: Path, private_is_there: bool) -> None:
+    path = tmp_path / "publisher"
+    make_key(path, {})
+    if not private_is_there:
+        path.unlink()
+    with pytest.raises(BadKey) as caught:
+        load_signer(public_path(path), {})
+    told = f"{path}.pub is a public key, which signs nothing: give the private one"
+    assert str(caught.value) == (f"{told}, {path}." if private_is_there else f"{told}.")
 
 
 def test_a_key_of_another_kind_is_refused(tmp_path: Path) -> None:

@@ -99,13 +99,6 @@ def test_images_fill_whole_batches_as_far_as_the_interpreter_kept_its_output(
     assert len(batches) == runs and all(one.shape == (batch, 3, 64, 64) for one in batches)
 
 
-def test_a_variant_that_is_left_out_starts_no_simulator(
-    interpreted: Measured, images: ImageSet, workspace: Workspace
-) -> None:
-    found, batches = run(interpreted, images, workspace, 0)
-    assert found == Simulated(variant=found.variant, images=0, max_abs=None, identical=None) and batches == []
-
-
 def test_the_largest_difference_of_any_image_counts(
     interpreted: Measured, images: ImageSet, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

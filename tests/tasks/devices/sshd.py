@@ -48,6 +48,12 @@ class Sshd(NamedTuple):
     known_hosts: Path
     folder: Path
 
+    @property
+    def settings(self) -> dict[str, object]:
+        """How the settings of a device name it."""
+        names = ("port", "user", "key", "known_hosts")
+        return {"kind": "ssh", "host": "127.0.0.1", **{name: getattr(self, name) for name in names}}
+
 
 @functools.lru_cache(maxsize=1)
 def program() -> str:

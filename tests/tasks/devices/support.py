@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from shlex import quote
 from typing import NamedTuple
 
+import pytest
+
 from artifacts import layout
 from artifacts.evidence import Evidence
-from artifacts.release import Variant
 from settings.devices import Device, LocalDevice, SshDevice
 from tasks.devices.records import Delivered, Request
 from tasks.devices.steps import attach, deliver, look, run_validation, take_release
 from tasks.records import ImageSet, StoredImage
 from tasks.workspace import Workspace
-from tests.artifacts.releases import VARIANTS, release
+from tests.artifacts.releases import release
 from tests.tasks.devices.sshd import Sshd
 
 STAND_IN = Path(__file__).parent / "stand_in"
@@ -47,8 +47,10 @@ class StandIn(NamedTuple):
         return path.read_text().splitlines() if path.exists() else []
 
 
-def stand_in(folder: Path) -> StandIn:
-    """Make the device's Python."""
+@pytest.fixture
+def made(tmp_path: Path) -> StandIn:
+    """The device's side, in a folder whose name a shell must not read."""
+    folder = tmp_path / "de'vice $HOME"
     (folder / "bin").mkdir(parents=True)
     python = folder / "bin" / "python3"
     variables = f"PYTHONPATH={quote(str(STAND_IN))} STAND_IN_FOLDER={quote(str(folder))}"
@@ -60,12 +62,7 @@ def stand_in(folder: Path) -> StandIn:
 def ssh_device(server: Sshd, made: StandIn, **changes: object) -> SshDevice:
     """Return the settings of a device behind a server."""
     values = {
-        "kind": "ssh",
-        "host": "127.0.0.1",
-        "port": server.port,
-        "user": server.user,
-        "key": server.key,
-        "known_hosts": server.known_hosts,
+        **server.settings,
         "python": str(made.python),
         "folder": str(made.folder / "on device"),
         "engine": "simulator",
@@ -99,11 +96,12 @@ class Bench(NamedTuple):
         return f"oci:{self.registry}:1.0.0"
 
 
-def bench(folder: Path, variants: Sequence[Variant] = VARIANTS) -> Bench:
-    """Make it."""
-    record, files = release(folder / "files", variants=variants)
-    published = layout.publish(folder / "registry", record, files, ["1.0.0", "latest"])
-    workspace = Workspace(store=str(folder / "store"), cache=str(folder / "cache"))
+@pytest.fixture
+def found(tmp_path: Path) -> Bench:
+    """A release and images."""
+    record, files = release(tmp_path / "files")
+    published = layout.publish(tmp_path / "registry", record, files, ["1.0.0", "latest"])
+    workspace = Workspace(store=str(tmp_path / "store"), cache=str(tmp_path / "cache"))
     names = ("a.jpg", "b c.jpg", "night/d.jpg")
     stored = tuple(StoredImage(name=name, blob=workspace.content.put_bytes(name.encode() * 9)) for name in names)
     annotations = {
@@ -112,7 +110,7 @@ def bench(folder: Path, variants: Sequence[Variant] = VARIANTS) -> Bench:
         "categories": [{"id": 1, "name": "person"}],
     }
     blob = workspace.content.put_bytes(json.dumps(annotations).encode())
-    return Bench(workspace, folder / "registry", published.digest, ImageSet(images=stored, annotations=blob))
+    return Bench(workspace, tmp_path / "registry", published.digest, ImageSet(images=stored, annotations=blob))
 
 
 def delivered(found: Bench, device: Device) -> Delivered:
@@ -132,5 +130,5 @@ def validated(found: Bench, device: Device, **wishes: object) -> Evidence:
     place = deliver.fn(NAME, device, taken, found.images, found.workspace)
     (chosen,) = taken.chosen
     evidence = run_validation.fn(NAME, device, taken, chosen, found.images, place, found.workspace)
-    attach.fn(evidence, found.reference, found.workspace)
+    attach.fn(evidence, found.reference)
     return evidence

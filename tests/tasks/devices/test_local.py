@@ -16,20 +16,10 @@ from tasks.devices.failures import install_command
 from tasks.devices.link import Link, command_line
 from tasks.devices.steps import look
 from tasks.errors import DevicePythonMissing, ReportRefused
-from tests.tasks.devices.support import INT8, NAME, Bench, StandIn, bench, delivered, local_device, stand_in, validated
+from tests.tasks.devices.support import INT8, NAME, Bench, StandIn, delivered, local_device, validated
 
 DATA = b"some bytes"
 DIGEST = digest_bytes(DATA)
-
-
-@pytest.fixture
-def made(tmp_path: Path) -> StandIn:
-    return stand_in(tmp_path / "device")
-
-
-@pytest.fixture
-def found(tmp_path: Path) -> Bench:
-    return bench(tmp_path)
 
 
 def ask(folder: Path, command: str, given: bytes, *arguments: str) -> subprocess.CompletedProcess[bytes]:

@@ -33,7 +33,7 @@ from tasks.errors import (
 )
 from tasks.records import StoredImage
 from tests.tasks.devices.sshd import Cutter, Sshd, free_port, make_key, sshd
-from tests.tasks.devices.support import INT8, NAME, Bench, StandIn, bench, delivered, ssh_device, stand_in, validated
+from tests.tasks.devices.support import INT8, NAME, Bench, StandIn, delivered, ssh_device, validated
 
 
 @pytest.fixture(scope="module")
@@ -42,23 +42,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
         yield running
 
 
-@pytest.fixture
-def made(tmp_path: Path) -> StandIn:
-    return stand_in(tmp_path / "de'vice $HOME")
-
-
-@pytest.fixture
-def found(tmp_path: Path) -> Bench:
-    return bench(tmp_path)
-
-
 def test_a_release_is_copied_run_there_and_its_evidence_attached(server: Sshd, made: StandIn, found: Bench) -> None:
     before = layout.resolve(found.registry, "1.0.0")
     evidence = validated(found, ssh_device(server, made))
     assert evidence.variant == INT8 and evidence.accuracy is not None and evidence.accuracy.ap == 0.5
     with open_registry(parse_reference(found.reference)) as registry:
         assert evidence_of(registry, found.digest) == (evidence,)
-        assert summary((evidence,)) == "simulator only"
+        assert summary((evidence,)) == "simulator only (3 images)"
     assert layout.resolve(found.registry, "1.0.0") == before and layout.check(found.registry) == []
     assert set(layout.tags(found.registry)) == {"1.0.0", "latest"}
     assert list(found.workspace.logs.iterdir()) == [] and list((made.folder / "on device/runs").iterdir()) == []
@@ -191,7 +181,7 @@ def test_the_chip_of_the_device_chooses_the_model(server: Sshd, made: StandIn, f
     made.switch("chip", "BM1688")
     evidence = validated(found, ssh_device(server, made, engine="sail"), chip=None, precision=None)
     assert evidence.variant == "BM1688/centernet_int8_4b_2core.bmodel"
-    assert summary((evidence,)) == "on device BM1688, libsophon 0.5.1, sail 3.8.0"
+    assert summary((evidence,)) == "on device BM1688, libsophon 0.5.1, sail 3.8.0 (3 images)"
 
 
 def test_a_run_that_fails_there_says_why_and_keeps_the_log(server: Sshd, made: StandIn, found: Bench) -> None:
