@@ -13,6 +13,7 @@ from settings.devices import SIMULATOR, Devices, SimulatorDevice
 from settings.gate import GateSettings
 from settings.locations import without_secrets
 from settings.matrix import MatrixRow, SimulatorSettings, expand
+from settings.operations import ExchangeSettings, KeepSettings, MarginSettings, RunnerSettings
 from settings.part import Part
 from settings.problems import DEFAULT
 from settings.schema import KeyPath, Node, find, holds_locations, inlined
@@ -54,7 +55,16 @@ class Settings(Part):
         description="where a finished release can be validated, by name; not part of any build",
         json_schema_extra={"allowed": "tables by name, each with a kind: simulator, local or ssh"},
     )
-    workers: int = Field(default=2, ge=1, le=256, description="tasks that run at the same time")
+    workers: int = Field(default=2, ge=1, le=256, description="tasks that run at the same time in one process")
+    runner: RunnerSettings = Field(default=RunnerSettings(), description="where tasks run")
+    exchange: ExchangeSettings = Field(
+        default=ExchangeSettings(),
+        description="where machines that build together hand over bytes; none for one machine",
+    )
+    margins: MarginSettings = Field(
+        default=MarginSettings(), description="how much worse a new compiler's release may be and still be published"
+    )
+    keep: KeepSettings = Field(default=KeepSettings(), description="what cleaning leaves")
 
     _origins: Mapping[KeyPath, str] = PrivateAttr(default_factory=dict)
 

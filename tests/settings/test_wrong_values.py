@@ -11,7 +11,8 @@ from tests.settings.problem_lines import lines
 WORKERS = "a whole number from 1 to 256"
 PARTS = (
     "demonstration, network, preprocess, weights, calibration, evaluation, toolchain, matrix, quantize, simulator, "
-    "gate, release, store, devices, workers"
+    "gate, release, store, devices, workers, "
+    "runner, exchange, margins, keep"
 )
 ROWS = "a list of at least 1, each a table with the keys chip, precisions, batches, cores"
 COUNT = "a whole number from 1 to 100000"
