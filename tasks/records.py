@@ -195,6 +195,9 @@ class Measured(Record):
         images: How many were evaluated.
         ap: AP over IoU 0.50 to 0.95, None where there are no boxes or the weights are a stand-in.
         ap50: AP at IoU 0.50.
+        ap75: AP at IoU 0.75.
+        by_size: AP of `small`, `medium` and `large` objects, None where there are none; empty where `ap` is None.
+        by_class: AP of each class of the evaluation set by name, None where it has no boxes; empty where `ap` is None.
         distances: By head, against the TorchScript; empty for the reference itself.
         distance_images: How many images the distances are over.
         detections: All detections, JSON by image name.
@@ -207,6 +210,9 @@ class Measured(Record):
     images: int
     ap: float | None
     ap50: float | None
+    ap75: float | None
+    by_size: dict[str, float | None]
+    by_class: dict[str, float | None]
     distances: dict[str, HeadDistance]
     distance_images: int
     detections: Blob

@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from inference.errors import ImageError
 from inference.images import read_image
 from inference.preprocess import preprocess
 from settings.sections import Judging
-from tasks.accuracy import average_precision
+from tasks.accuracy import Accuracy, average_precision
 from tasks.coco import Dataset, parse_dataset
 from tasks.distance import HeadDistances
 from tasks.errors import BadAnnotations, BadImage, ResultRefused
@@ -84,13 +85,12 @@ def measure(
         found = decode(heads, [size], spec=spec, conf=protocol.score_floor, top_k=protocol.top_k)
         seen.detections[image.name] = found[0]
     by_id = _by_id(dataset, seen.detections)
-    accuracy = average_precision(dataset, by_id, max_detections=protocol.top_k)
+    accuracy = average_precision(dataset, by_id, max_detections=protocol.top_k) if judging.meaningful else None
     return Measured(
         rung=rung,
         variant=variant,
         images=len(seen.detections),
-        ap=accuracy.ap if judging.meaningful else None,
-        ap50=accuracy.ap50 if judging.meaningful else None,
+        **_figures(accuracy),
         distances=seen.head_distances(),
         distance_images=seen.distances.images,
         detections=content.put_bytes(_detections_json(seen.detections)),
@@ -165,6 +165,14 @@ class _Seen:
         if not self.distances.images:
             return {}
         return {head: HeadDistance(**far.model_dump()) for head, far in self.distances.distances().items()}
+
+
+def _figures(accuracy: Accuracy | None) -> dict[str, Any]:
+    if accuracy is None or accuracy.ap is None:
+        return {"ap": None, "ap50": None, "ap75": None, "by_size": {}, "by_class": {}}
+    by_size = {"small": accuracy.ap_small, "medium": accuracy.ap_medium, "large": accuracy.ap_large}
+    by_class = accuracy.per_class
+    return {"ap": accuracy.ap, "ap50": accuracy.ap50, "ap75": accuracy.ap75, "by_size": by_size, "by_class": by_class}
 
 
 def _pixels(image: StoredImage, content: ContentStore) -> NDArray[np.uint8]:

@@ -20,7 +20,7 @@ from tasks.toolchain.model import Toolchain
 from tasks.workspace import Workspace
 
 
-@step(version=1, slot="evaluate pytorch")
+@step(version=2, slot="evaluate pytorch")
 def evaluate_network(
     checkpoint: Checkpoint,
     network: NetworkSettings,
@@ -61,7 +61,7 @@ def evaluate_network(
     )
 
 
-@step(version=1, slot="evaluate torchscript")
+@step(version=2, slot="evaluate torchscript")
 def evaluate_reference(
     traced: Traced,
     images: ImageSet,
@@ -89,7 +89,7 @@ def evaluate_reference(
     return measure("TorchScript", infer, images, spec=spec, judging=judging, content=content)
 
 
-@step(version=1, slot="evaluate {lowered.variant.chip} {lowered.variant.precision}")
+@step(version=2, slot="evaluate {lowered.variant.chip} {lowered.variant.precision}")
 def evaluate(
     lowered: Lowered,
     traced: Traced,

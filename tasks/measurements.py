@@ -1,0 +1,43 @@
+"""The loss ladder as a release carries it. Pure."""
+
+from __future__ import annotations
+
+from artifacts.measurements import Distance, Figures, Measurements, Rung
+from tasks.publish import Results
+from tasks.records import Measured
+
+
+def measurements(results: Results) -> Measurements:
+    """Write down every rung of a build.
+
+    Args:
+        results: What the build found out.
+
+    Returns:
+        The rungs, PyTorch and TorchScript first; equal builds give equal ones.
+    """
+    return Measurements(rungs=tuple(_rung(one) for one in (results.network, results.reference, *results.measured)))
+
+
+def _rung(measured: Measured) -> Rung:
+    variant = measured.variant
+    return Rung(
+        name=measured.rung,
+        chip=None if variant is None else variant.chip,
+        precision=None if variant is None else variant.precision,
+        images=measured.images,
+        figures=_figures(measured),
+        distances={head: Distance(**far.model_dump()) for head, far in measured.distances.items()},
+    )
+
+
+def _figures(measured: Measured) -> Figures | None:
+    if measured.ap is None:
+        return None
+    return Figures(
+        ap=measured.ap,
+        ap50=measured.ap50,
+        ap75=measured.ap75,
+        by_size=measured.by_size,
+        by_class=measured.by_class,
+    )
