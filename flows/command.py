@@ -67,7 +67,7 @@ def _build(settings: Settings, received: list[int], *, explain: bool) -> None:
 
             if server is not None:
                 server.wait()
-            return configured(settings.workers, runs.append)(settings)
+            return configured(runs.append)(settings)
 
         def farewell() -> None:
             for run in runs:

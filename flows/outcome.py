@@ -2,63 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-from prefect.futures import PrefectFuture, as_completed
+from typing import NamedTuple
 
 from artifacts.files import atomic_write, remove_tree
-from artifacts.release import PreprocessSpec
+from artifacts.measurements import MEASUREMENTS_TITLE, Measurements
+from artifacts.release import ReleaseRecord
+from artifacts.store import Blob
+from flows.findings import Findings
 from settings.model import Settings
 from tasks.errors import GateFailed
-from tasks.gate import gate
-from tasks.publish import PublishedRelease, Results, assemble, publish, release_files
+from tasks.measurements import measurements
+from tasks.publish import CHANNEL, PublishedRelease, Results, assemble, publish, release_files
 from tasks.push import push
 from tasks.records import Evidence
 from tasks.report import failed, markdown, timings
-from tasks.toolchain.model import Toolchain
 from tasks.workspace import Workspace
 
 REPORT_NAME = "report.md"
 KEPT_NAME = "not-published"
 
 
-def judged(found: Results, settings: Settings, workspace: Workspace) -> Results:
-    """Let the gate judge what a build found out.
+class Draft(NamedTuple):
+    """A release before it is published.
 
-    Args:
-        found: What it found out, without verdicts.
-        settings: The thresholds.
-        workspace: Where bytes are kept.
-
-    Returns:
-        The same with a verdict on every variant.
+    Attributes:
+        record: What it says of itself.
+        files: Its files, by title.
+        measurements: All that was measured of it.
     """
-    judgement = gate(
-        found.compiled,
-        found.measured,
-        found.simulated,
-        found.reference,
-        settings.gate,
-        settings.simulator,
-        settings.quantize,
-        workspace,
-    )
-    return found.model_copy(update={"verdicts": judgement.verdicts})
+
+    record: ReleaseRecord
+    files: Mapping[str, Blob]
+    measurements: Measurements
 
 
-def conclude(
-    results: Results, settings: Settings, spec: PreprocessSpec, compiler: Toolchain, workspace: Workspace
-) -> PublishedRelease:
+def conclude(findings: Findings) -> PublishedRelease:
     """Write the report; publish when every variant passed, else keep the bmodels for inspection and fail.
 
     Args:
-        results: What the build found out.
-        settings: What it was told.
-        spec: How an image becomes the input tensor.
-        compiler: The toolchain.
-        workspace: Where bytes are kept.
+        findings: What the build found out.
 
     Returns:
         The release.
@@ -67,7 +51,23 @@ def conclude(
         GateFailed: A variant did not pass.
         RegistryError: It is published here, but the server that it was to be pushed to does not take it.
     """
-    text = markdown(results, settings, f"{compiler.name} {compiler.version}")
+    return release(draft(findings), findings, CHANNEL)
+
+
+def draft(findings: Findings) -> Draft:
+    """Write the report, and put the release together when every variant passed; else keep the bmodels and fail.
+
+    Args:
+        findings: What the build found out.
+
+    Returns:
+        The release, not yet published.
+
+    Raises:
+        GateFailed: A variant did not pass.
+    """
+    settings, results, workspace = findings.settings, findings.results, findings.workspace
+    text = markdown(results, settings, f"{findings.compiler.name} {findings.compiler.version}")
     path = report_path(settings)
     atomic_write(path, (text + "\n" + "\n".join(timings(_evidence(results)))).encode())
     failures = failed(results.verdicts)
@@ -75,29 +75,33 @@ def conclude(
         kept = path.parent / KEPT_NAME
         _keep(results, kept, workspace)
         raise GateFailed({verdict.variant.path: verdict.reasons for verdict in failures}, path, kept)
-    files = release_files(results, workspace.content.put_bytes(text.encode()))
-    record = assemble(results, files, settings, spec, compiler, workspace)
-    published = publish(record, files, settings, workspace)
-    release = settings.release
-    return published if release.push is None else push(published, release.push, release.signing_key)
+    measured, content = measurements(results), workspace.content
+    files = {
+        **release_files(results, content.put_bytes(text.encode())),
+        MEASUREMENTS_TITLE: content.put_bytes(measured.to_json()),
+    }
+    record = assemble(results, files, settings, findings.spec, findings.compiler, workspace)
+    return Draft(record, files, measured)
 
 
-def settle(futures: Sequence[PrefectFuture[Any]]) -> None:
-    """Wait for tasks, and raise what the first that failed raised.
-
-    A task whose input failed does not run at all, and asking it for its result hides the cause: name those inputs too.
+def release(drafted: Draft, findings: Findings, channel: str | None) -> PublishedRelease:
+    """Publish a release, and push it where the settings say so.
 
     Args:
-        futures: All tasks that were submitted.
+        drafted: The release.
+        findings: What it was made of.
+        channel: What is moved to it; None for a release that can be had by its version alone.
+
+    Returns:
+        Where it is.
 
     Raises:
-        Exception: That of the task that failed.
+        RegistryError: It is published here, but the server that it was to be pushed to does not take it.
     """
-    for future in as_completed(list(futures)):
-        # Without this the state is asked of the server, which lags behind and may still call a failed task running.
-        future.wait()
-        if future.state.is_failed() or future.state.is_crashed():
-            future.result(raise_on_failure=True)
+    settings = findings.settings
+    published = publish(drafted.record, drafted.files, settings, findings.workspace, channel)
+    home = settings.release.push
+    return published if home is None else push(published, home, settings.release.signing_key, channel)
 
 
 def report_path(settings: Settings) -> Path:

@@ -23,7 +23,8 @@ def print_summary(published: PublishedRelease, settings: Settings) -> None:
         published: The release.
         settings: What the build was told.
     """
-    record = ReleaseRecord.from_json((Path(published.folder) / "release.json").read_bytes())
+    folder = Path(settings.release.folder)
+    record = ReleaseRecord.from_json((folder / "release.json").read_bytes())
     console = Console(width=None if sys.stdout.isatty() else 140)
     console.print(variant_table(record))
     if record.demonstration:
@@ -37,9 +38,9 @@ def print_summary(published: PublishedRelease, settings: Settings) -> None:
         f"  digest    {published.digest}\n"
         f"  registry  oci:{published.repository}:{published.version}\n"
         f"{server}"
-        f"  folder    {published.folder}\n"
-        f"  report    {Path(published.folder).parent / 'report.md'}\n\n"
-        f"run it      {python} -m inference detect --model {published.folder} --input IMAGE.jpg "
+        f"  folder    {folder}\n"
+        f"  report    {folder.parent / 'report.md'}\n\n"
+        f"run it      {python} -m inference detect --model {folder} --input IMAGE.jpg "
         "--output build/detections\n"
         f"open the UI {Path(python).parent / 'prefect'} server start   (then http://127.0.0.1:4200)\n",
         highlight=False,

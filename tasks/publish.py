@@ -102,7 +102,7 @@ class PublishedRelease(BaseModel):
         digest: Its name.
         version: Its tag.
         changed: Whether anything was written, or it was there already.
-        folder: Where the release lies as plain files.
+        folder: Where the release lies as plain files; None where no channel was moved to it.
         repository: The registry's folder.
         pushed: Where it is on a server, None when it was pushed nowhere.
     """
@@ -112,7 +112,7 @@ class PublishedRelease(BaseModel):
     digest: str
     version: str
     changed: bool
-    folder: str
+    folder: str | None
     repository: str
     pushed: str | None = None
 
@@ -176,7 +176,7 @@ def release_files(results: Results, report: Blob) -> Mapping[str, Blob]:
 
 @task(task_run_name="publish {record.version}", cache_policy=NO_CACHE)
 def publish(
-    record: ReleaseRecord, files: Mapping[str, Blob], settings: Settings, workspace: Workspace
+    record: ReleaseRecord, files: Mapping[str, Blob], settings: Settings, workspace: Workspace, channel: str | None
 ) -> PublishedRelease:
     """Put the release into the registry's layout and lay it out as plain files. Safe to run again.
 
@@ -185,6 +185,7 @@ def publish(
         files: Title to bytes.
         settings: Where it goes.
         workspace: Where bytes are kept.
+        channel: What is moved to it; without one, the folder stays as it is too.
 
     Returns:
         Where it is, and whether that is new.
@@ -196,23 +197,25 @@ def publish(
         StoreError: The disk is full, or a folder cannot be written.
     """
     repository = Path(settings.release.repository)
-    folder = Path(settings.release.folder)
+    folder = None if channel is None else Path(settings.release.folder)
     paths = {title: workspace.content.verified(blob) for title, blob in files.items()}
     key = settings.release.signing_key
     signer = None if key is None else load_signer(Path(key), os.environ)
-    done = layout.publish(repository, record, paths, tags=(record.version, CHANNEL))
+    done = layout.publish(repository, record, paths, tags=tuple(filter(None, (record.version, channel))))
     news = False
     if signer is not None:
         place = LayoutPlace(repository)
         news = sign_release(place, subject_at(place.registry, done.digest), [signer])
-        moved = promote([place], done.digest, CHANNEL, signers=[signer], now=datetime.now(UTC))
-        news = news or moved.changed
-    layout.export(repository, done.digest, folder, replace=True)
+        if channel is not None:
+            moved = promote([place], done.digest, channel, signers=[signer], now=datetime.now(UTC))
+            news = news or moved.changed
+    if folder is not None:
+        layout.export(repository, done.digest, folder, replace=True)
     return PublishedRelease(
         digest=done.digest,
         version=record.version,
         changed=done.changed or news,
-        folder=str(folder),
+        folder=None if folder is None else str(folder),
         repository=str(repository),
     )
 

@@ -33,13 +33,16 @@ def _may_pass(_task: Any, _run: Any, state: State[Any]) -> bool:
     retry_delay_seconds=[15, 60, 180],
     retry_condition_fn=_may_pass,
 )
-def push(published: PublishedRelease, repository: str, signing_key: Path | None = None) -> PublishedRelease:
+def push(
+    published: PublishedRelease, repository: str, signing_key: Path | None = None, channel: str | None = CHANNEL
+) -> PublishedRelease:
     """Push a published release to a server under its version, and move the channel to it. Safe to run again.
 
     Args:
         published: The release in its layout.
         repository: Where to, as ``host[:port]/repository``.
         signing_key: The private key that signs the release and its channel there; None signs nothing.
+        channel: What is moved to it there; None moves nothing.
 
     Returns:
         The release, with where it is on the server.
@@ -52,16 +55,18 @@ def push(published: PublishedRelease, repository: str, signing_key: Path | None 
         StoreError: The layout is damaged.
     """
     target = parse_reference(repository).named(published.version)
-    done = remote.push(published.repository, published.digest, target, channels=(CHANNEL,))
-    news = signing_key is not None and _sign(published, target, signing_key)
+    done = remote.push(published.repository, published.digest, target, channels=() if channel is None else (channel,))
+    news = signing_key is not None and _sign(published, target, signing_key, channel)
     return published.model_copy(update={"pushed": str(target), "changed": published.changed or done.changed or news})
 
 
-def _sign(published: PublishedRelease, target: Reference, signing_key: Path) -> bool:
+def _sign(published: PublishedRelease, target: Reference, signing_key: Path, channel: str | None) -> bool:
     """Sign on the server, and give the channel one record there and in the layout."""
     signer = load_signer(signing_key, os.environ)
     with RemoteRegistry(target.place, target.repository, actions="pull,push") as registry:
         here, there = LayoutPlace(published.repository), ServerPlace(registry)
         signed = sign_release(there, subject_at(registry, published.digest), [signer])
-        moved = promote([there, here], published.digest, CHANNEL, signers=[signer], now=datetime.now(UTC))
+        if channel is None:
+            return signed
+        moved = promote([there, here], published.digest, channel, signers=[signer], now=datetime.now(UTC))
     return signed or moved.changed

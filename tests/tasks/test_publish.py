@@ -14,7 +14,7 @@ from artifacts.registry import LayoutRegistry
 from artifacts.release import ReleaseRecord
 from artifacts.statements import read_channel, read_statement
 from artifacts.store import Blob
-from tasks.publish import PublishedRelease, Results, assemble, publish, release_files
+from tasks.publish import CHANNEL, PublishedRelease, Results, assemble, publish, release_files
 from tasks.report import markdown
 from tasks.signing_key import make_key
 from tests.tasks.results import COMPILER, SPEC, evidence, measured, results, settings_in, workspace_in
@@ -26,12 +26,12 @@ def record_of(found: Results, folder: Path, *overrides: str, report: str = "repo
     return assemble(found, files, settings_in(folder, *overrides), SPEC, COMPILER, workspace)
 
 
-def published(found: Results, folder: Path, *overrides: str) -> PublishedRelease:
+def published(found: Results, folder: Path, *overrides: str, channel: str | None = CHANNEL) -> PublishedRelease:
     workspace, settings = workspace_in(folder), settings_in(folder, *overrides)
     text = markdown(found, settings, "tpu-mlir 1.30.2")
     files = release_files(found, workspace.content.put_bytes(text.encode()))
     record = assemble(found, files, settings, SPEC, COMPILER, workspace)
-    done: PublishedRelease = publish.fn(record, files, settings, workspace)
+    done: PublishedRelease = publish.fn(record, files, settings, workspace, channel)
     return done
 
 
@@ -55,9 +55,21 @@ def test_a_second_identical_publication_changes_nothing(tmp_path: Path) -> None:
     assert (tmp_path / "registry/index.json").stat().st_mtime_ns == index
 
 
+def test_without_a_channel_only_the_version_names_it_and_the_folder_stays(tmp_path: Path) -> None:
+    first = published(results(workspace_in(tmp_path)), tmp_path)
+    before = (tmp_path / "release/release.json").read_bytes()
+    held = published(results(workspace_in(tmp_path), failing=("worse",)), tmp_path, channel=None)
+    assert layout.tags(tmp_path / "registry") == {
+        first.version: first.digest,
+        "latest": first.digest,
+        held.version: held.digest,
+    }
+    assert held.folder is None and (tmp_path / "release/release.json").read_bytes() == before
+
+
 def test_the_release_folder_holds_what_the_record_names(tmp_path: Path) -> None:
     done = published(results(workspace_in(tmp_path)), tmp_path)
-    folder = Path(done.folder)
+    folder = Path(str(done.folder))
     assert sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.*")) == [
         "BM1688/centernet_fp32_1b.bmodel",
         "BM1688/centernet_int8_1b.bmodel",

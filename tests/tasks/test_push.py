@@ -49,6 +49,13 @@ def test_a_release_is_pushed_under_its_version_and_the_channel_moves(server: Lia
         assert registry.resolve("latest")[0] == second.digest
 
 
+def test_without_a_channel_only_the_version_is_pushed(server: Liar, tmp_path: Path) -> None:
+    home = f"{server.place}/models/centernet"
+    push.fn(published(tmp_path), home, channel=None)
+    with RemoteRegistry(server.place, "models/centernet", access=Access()) as registry:
+        assert registry.tags() == ("1.0.0",)
+
+
 def test_a_second_push_changes_nothing_and_a_first_one_is_news(server: Liar, tmp_path: Path) -> None:
     again = published(tmp_path).model_copy(update={"changed": False})
     assert push.fn(again, f"{server.place}/m").changed
