@@ -15,15 +15,20 @@ from settings.schema import KeyPath, Node, children, find, holds_locations, name
 from settings.toml_text import NotToml, format_key, parse_value, shown
 
 PREFIX = "CENTERNET_"
-# Read elsewhere: where caches lie, which Python makes the compiler's environment, what opens the signing key, and what
-# a device reads.
+# Read elsewhere: where caches lie, which Python makes the compiler's environment, what opens the signing key, where a
+# worker has its checkout, and what a device reads.
 OTHER_VARIABLES = frozenset(
     {
         "CENTERNET_CACHE",
         "CENTERNET_TOOLCHAIN_PYTHON",
         "CENTERNET_KEY_PASSPHRASE",
+        "CENTERNET_CHECKOUT",
         "CENTERNET_DEVICE_STORE",
         "CENTERNET_KEYS",
+        "CENTERNET_REGISTRY_USER",
+        "CENTERNET_REGISTRY_PASSWORD",
+        "CENTERNET_REGISTRY_CA",
+        "CENTERNET_REGISTRY_PLAIN_HTTP",
     }
 )
 

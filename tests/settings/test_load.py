@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from settings import (
     load_settings,
 )
 from settings.locations import PROJECT
+
+PARTS_OF_THE_PROJECT = ("artifacts", "inference", "settings", "tasks", "flows")
 
 
 def load(profile: str | Path = "sample", *overrides: str, **environ: str) -> Settings:
@@ -43,16 +46,11 @@ def test_only_the_given_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> 
     assert load().workers == 2
 
 
-def test_variables_that_are_no_settings_are_left_alone() -> None:
-    settings = load(
-        CENTERNET_CACHE="/cache",
-        CENTERNET_KEYS="/keys",
-        CENTERNET_KEY_PASSPHRASE="x",
-        CENTERNET_TOOLCHAIN_PYTHON="/python",
-        PATH="/bin",
-        CENTERNETWORK="x",
-    )
-    assert settings.model_dump() == load().model_dump()
+def test_no_variable_that_the_project_reads_is_taken_for_a_misspelt_setting() -> None:
+    sources = [path.read_text() for folder in PARTS_OF_THE_PROJECT for path in (PROJECT / folder).rglob("*.py")]
+    named = {name for text in sources for name in re.findall(r'"(CENTERNET_[A-Z_]*[A-Z])"', text)}
+    assert {"CENTERNET_CACHE", "CENTERNET_KEYS", "CENTERNET_REGISTRY_PASSWORD", "CENTERNET_CHECKOUT"} <= named
+    assert load(**dict.fromkeys(named, "x"), CENTERNETWORK="x").model_dump() == load().model_dump()
 
 
 def test_setting_one_key_of_a_table_keeps_the_others() -> None:
