@@ -17,6 +17,7 @@ from artifacts.descriptors import EMPTY, artifact
 from artifacts.digest import digest_bytes
 from artifacts.errors import NotSigned, UnknownTag
 from artifacts.files import PathLike, locked
+from artifacts.in_use import in_use
 from artifacts.layout_tags import TagChange, changes_for, tag_entry
 from artifacts.oci import Built, parse
 from artifacts.registry import LayoutRegistry, Registry
@@ -80,9 +81,10 @@ class LayoutPlace:
         """See `Place.write`."""
         store = ContentStore(self._root)
         manifest = _manifest(envelope)
-        for data in (EMPTY, envelope, manifest):
-            store.put_bytes(data)
-        layout.retag(self._root, [TagChange(tag, tag_entry(media.MANIFEST, manifest, tag), moves=True)])
+        with in_use(self._root):
+            for data in (EMPTY, envelope, manifest):
+                store.put_bytes(data)
+            layout.retag(self._root, [TagChange(tag, tag_entry(media.MANIFEST, manifest, tag), moves=True)])
 
     def move(self, channel: str, index: bytes, manifests: Mapping[str, bytes]) -> None:
         """See `Place.move`."""

@@ -174,6 +174,15 @@ class TagExists(RegistryError):
         )
 
 
+class ReleaseInUse(RegistryError):
+    """A version was to be removed that a channel names."""
+
+    def __init__(self, version: str, channels: Sequence[str]) -> None:
+        self.version, self.channels = version, tuple(channels)
+        named = " and ".join(self.channels)
+        super().__init__(f"{named} is the release {version}, so it stays. Move {named} to another release first.")
+
+
 class BadReference(ArtifactError, ValueError):
     """A text that should name a release in a registry does not."""
 

@@ -18,6 +18,7 @@ from artifacts.descriptors import EMPTY, artifact, descriptor
 from artifacts.digest import canonical_json, digest_bytes
 from artifacts.errors import LayoutError, UnknownTag
 from artifacts.files import PathLike, locked
+from artifacts.in_use import in_use
 from artifacts.layout_tags import TagChange, empty_index, referrers_tag, tag_entry
 from artifacts.oci import MAX_MANIFEST_BYTES, parse
 from artifacts.registry import Registry
@@ -109,10 +110,10 @@ def attach(layout_root: PathLike, evidence: Evidence) -> str:
     _, subject = layout.resolve(root, evidence.release)
     made = attachment(evidence, len(subject))
     store = ContentStore(root)
-    for data in (EMPTY, made.layer, made.manifest):
-        store.put_bytes(data)
     tag = referrers_tag(evidence.release)
-    with locked(root / _LOCK_FILE):
+    with in_use(root), locked(root / _LOCK_FILE):
+        for data in (EMPTY, made.layer, made.manifest):
+            store.put_bytes(data)
         try:
             _, before = layout.resolve(root, tag)
         except UnknownTag:

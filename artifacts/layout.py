@@ -8,23 +8,20 @@ sees a whole release or none of it.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 from artifacts import media
-from artifacts.digest import canonical_json, check_digest, digest_bytes, digest_file
+from artifacts.digest import check_digest, digest_bytes, digest_file
 from artifacts.errors import ArtifactError, DamagedBlob, LayoutError, MissingBlob, UnknownTag
 from artifacts.export import ReleaseFiles, materialise
-from artifacts.files import PathLike, atomic_write, locked
+from artifacts.files import PathLike, locked
+from artifacts.in_use import in_use
+from artifacts.layout_index import INDEX_FILE, LOCK_FILE, is_layout, load_index, make_layout, write_index
 from artifacts.layout_tags import TagChange, changes_for, empty_index, entries_of, find, is_trust_tag, retagged, tag_of
 from artifacts.oci import MAX_MANIFEST_BYTES, RECORD_TITLE, Child, build, parse, read_index, read_manifest
 from artifacts.release import MAX_RECORD_BYTES, ReleaseRecord
 from artifacts.store import Blob, ContentStore, Problem
 from artifacts.variant import Record
-
-LAYOUT_FILE = "oci-layout"
-INDEX_FILE = "index.json"
-_LOCK_FILE = ".index.lock"
-_LAYOUT_VERSION = "1.0.0"
 
 
 class Published(Record):
@@ -63,12 +60,13 @@ def publish(
     blobs = {title: Blob(digest=digest_file(path), size=path.stat().st_size) for title, path in sources.items()}
     built = build(record, blobs)
     changes = changes_for(built, tags)
-    retagged(_load_index(root) if _is_layout(root) else empty_index(), changes)  # refuse before writing anything
-    _make_layout(root)
+    retagged(load_index(root) if is_layout(root) else empty_index(), changes)  # refuse before writing anything
+    make_layout(root)
     store = store_of(root)
-    written = [_ensure_file(store, blob, sources[title], title) for title, blob in blobs.items()]
-    written += [_ensure_bytes(store, data) for data in (built.record, *built.manifests.values(), built.index_json)]
-    written.append(retag(root, changes))
+    with in_use(root):
+        written = [_ensure_file(store, blob, sources[title], title) for title, blob in blobs.items()]
+        written += [_ensure_bytes(store, data) for data in (built.record, *built.manifests.values(), built.index_json)]
+        written.append(retag(root, changes))
     return Published(digest=digest_bytes(built.index_json), changed=any(written), tags=tuple(dict.fromkeys(tags)))
 
 
@@ -89,12 +87,12 @@ def retag(layout_root: PathLike, changes: Sequence[TagChange]) -> bool:
         StoreNotWritable: The folder cannot be written.
     """
     root = Path(layout_root)
-    with locked(root / _LOCK_FILE):
-        before = _load_index(root)
+    with locked(root / LOCK_FILE):
+        before = load_index(root)
         after = retagged(before, changes)
         needed = after != before or not (root / INDEX_FILE).is_file()
         if needed:
-            atomic_write(root / INDEX_FILE, _bounded(canonical_json(after)))
+            write_index(root, after)
         return needed
 
 
@@ -104,7 +102,7 @@ def tags(layout_root: PathLike) -> Dict[str, str]:
     Raises:
         LayoutError: The folder is no layout, or its index is damaged.
     """
-    releases = (entry for entry in entries_of(_load_index(Path(layout_root))) if entry.get("mediaType") == media.INDEX)
+    releases = (entry for entry in entries_of(load_index(Path(layout_root))) if entry.get("mediaType") == media.INDEX)
     named = {tag_of(entry): str(entry.get("digest")) for entry in releases}
     return {tag: digest for tag, digest in named.items() if tag and not is_trust_tag(tag)}
 
@@ -126,7 +124,7 @@ def resolve(layout_root: PathLike, ref: str) -> Tuple[str, bytes]:
         LayoutError: The folder is no layout, or its index is damaged.
     """
     root = Path(layout_root)
-    index = _load_index(root)
+    index = load_index(root)
     entry = None if ref.startswith("sha256:") else find(index, ref)
     if entry is None and not ref.startswith("sha256:"):
         raise UnknownTag(ref, root, tuple(tags(root)))
@@ -182,7 +180,7 @@ def check(layout_root: PathLike) -> List[Problem]:
     """
     root = Path(layout_root)
     try:
-        entries = entries_of(_load_index(root))
+        entries = entries_of(load_index(root))
         for tag in filter(None, map(tag_of, entries)):
             find({"manifests": entries}, tag)
     except ArtifactError as error:
@@ -247,40 +245,6 @@ def small_blob(root: Path, digest: str, limit: int) -> bytes:
     if digest_bytes(data) != digest:
         raise DamagedBlob(digest, path, f"its bytes hash to {digest_bytes(data)}", advice=store.advice)
     return data
-
-
-def _is_layout(root: Path) -> bool:
-    return (root / LAYOUT_FILE).is_file()
-
-
-def _make_layout(root: Path) -> None:
-    if _is_layout(root):
-        return
-    others = [entry.name for entry in root.iterdir() if not entry.name.startswith(".")] if root.is_dir() else []
-    if others:
-        raise LayoutError(f"{root} holds {others[0]!r} and is no registry layout: choose another folder.")
-    atomic_write(root / LAYOUT_FILE, canonical_json({"imageLayoutVersion": _LAYOUT_VERSION}))
-
-
-def _load_index(root: Path) -> Dict[str, Any]:
-    if not _is_layout(root):
-        raise LayoutError(f"{root} is no registry layout: it has no {LAYOUT_FILE!r}. Name another, or publish into it.")
-    with (root / LAYOUT_FILE).open("rb") as stream:
-        version = parse(stream.read(MAX_MANIFEST_BYTES + 1), LAYOUT_FILE).get("imageLayoutVersion")
-    if version != _LAYOUT_VERSION:
-        raise LayoutError(f"{root} has the layout version {version!r}, not {_LAYOUT_VERSION}: update this program.")
-    try:
-        with (root / INDEX_FILE).open("rb") as stream:
-            return parse(stream.read(MAX_MANIFEST_BYTES + 1), INDEX_FILE)
-    except FileNotFoundError:
-        return empty_index()
-
-
-def _bounded(index: bytes) -> bytes:
-    # Refuse to write what could not be read again.
-    if len(index) > MAX_MANIFEST_BYTES:
-        raise LayoutError(f"{INDEX_FILE} would have {len(index)} bytes: this layout has too many tags, start another.")
-    return index
 
 
 def _ensure_file(store: ContentStore, blob: Blob, source: Path, title: str) -> bool:
