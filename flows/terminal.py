@@ -20,8 +20,11 @@ from inference.errors import InferenceError
 from settings.errors import SettingsError
 from tasks.errors import TaskError
 
-_OURS = ("tasks", "flows", "artifacts", "inference")
-_TOLD = (TaskError, ArtifactError, InferenceError, SettingsError, FlowError)
+OURS = ("tasks", "flows", "artifacts", "inference")
+"""The loggers of this project."""
+
+TOLD = (TaskError, ArtifactError, InferenceError, SettingsError, FlowError)
+"""What fails on purpose, with a paragraph that says everything."""
 
 _QUIET = {
     "DO_NOT_TRACK": "1",
@@ -42,7 +45,7 @@ def lines() -> Iterator[None]:
     """Show our own log on the standard error while the block runs."""
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", datefmt="%H:%M:%S"))
-    loggers = [logging.getLogger(name) for name in _OURS]
+    loggers = [logging.getLogger(name) for name in OURS]
     before = [(logger.level, logger.propagate) for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.INFO)
@@ -66,7 +69,7 @@ def tell_failure(error: BaseException, logs: Path, what: str = "build") -> None:
         what: What failed.
     """
     error = _full_disk(error)
-    if isinstance(error, _TOLD):
+    if isinstance(error, TOLD):
         print(f"\nThe {what} failed. {error}", file=sys.stderr)
         return
     path = _traceback_file(error, logs)

@@ -11,6 +11,7 @@ import numpy as np
 
 from tasks.errors import BadImage
 from tasks.images import read_image
+from tasks.jpeg import encode
 
 _GAP = 4
 _LINE = 12
@@ -19,7 +20,6 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _FONT_SCALE = 0.32
 _PAPER = (32, 32, 32)
 _INK = (235, 235, 235)
-_JPEG_QUALITIES = (80, 60, 40, 20)
 
 MAX_IMAGES = 400
 """More are left out: a sheet is for looking at, and JPEG ends at 65 535 pixels."""
@@ -55,16 +55,7 @@ def contact_sheet(images: Iterable[tuple[str, Path]], *, columns: int = 16, thum
         top = _GAP + position // columns * tile_height
         left = _GAP + position % columns * (thumb + _GAP)
         sheet[top : top + tile_height - _GAP, left : left + thumb] = _tile(label, path, thumb, tile_height - _GAP)
-    return _encode(sheet)
-
-
-def _encode(sheet: np.ndarray) -> bytes:
-    for quality in _JPEG_QUALITIES:
-        _, encoded = cv2.imencode(".jpg", sheet, [cv2.IMWRITE_JPEG_QUALITY, quality])
-        data = encoded.tobytes()
-        if len(data) <= MAX_BYTES:
-            break
-    return data
+    return encode(sheet, MAX_BYTES)
 
 
 def _tile(label: str, path: Path | None, thumb: int, height: int) -> np.ndarray:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from settings.model import Settings
+from settings.sections import ProtocolSettings
 from tasks.publish import METRIC, Results
-from tasks.records import Compiled, Evidence, Measured, Simulated, Verdict
+from tasks.records import Compiled, Evidence, Measured, Record, Simulated, Verdict
 
 DEMONSTRATION = "A demonstration of the pipeline: its numbers say nothing about photographs."
 STAND_IN = "The weights are a stand-in, so that accuracy means nothing here; it is neither printed nor judged."
 
-_VARIANT_HEADING = (
+VARIANT_HEADING = (
     "file",
     "size MB",
     "device memory MB",
@@ -21,6 +23,49 @@ _VARIANT_HEADING = (
     "simulator",
     "gate",
 )
+
+_SPECIAL = re.compile(r"([\\`*\[\]<>|&])")
+
+
+class About(Record):
+    """What a report says of a build beside what it found out.
+
+    Attributes:
+        name: Of the release.
+        profile: What the settings were read from.
+        demonstration: Whether its numbers say nothing about the real thing.
+        meaningful: Whether accuracy says anything.
+        compiler: Name and version of the toolchain.
+        network: Architecture, width and input.
+        protocol: How accuracy was measured.
+    """
+
+    name: str
+    profile: str
+    demonstration: bool
+    meaningful: bool
+    compiler: str
+    network: str
+    protocol: ProtocolSettings
+
+
+def about(settings: Settings, compiler: str) -> About:
+    """Collect what a report says of a build.
+
+    Args:
+        settings: What it was told.
+        compiler: Name and version of the toolchain.
+    """
+    network, size = settings.network, settings.preprocess
+    return About(
+        name=settings.release.name,
+        profile=settings.profile,
+        demonstration=settings.demonstration,
+        meaningful=settings.evaluation.meaningful,
+        compiler=compiler,
+        network=f"{network.name} x{network.width:g}, {size.width} x {size.height}",
+        protocol=settings.evaluation.protocol,
+    )
 
 
 def markdown(results: Results, settings: Settings, compiler: str) -> str:
@@ -34,13 +79,12 @@ def markdown(results: Results, settings: Settings, compiler: str) -> str:
     Returns:
         Markdown.
     """
-    lines = [f"# {settings.release.name}, profile {settings.profile}", ""]
-    if settings.demonstration:
-        lines += [f"**{DEMONSTRATION}**", ""]
-    if not settings.evaluation.meaningful:
-        lines += [f"**{STAND_IN}**", ""]
-    lines += [*_notes(results, settings, compiler), "", "## Variants", ""]
-    lines += [*table(_VARIANT_HEADING, variant_rows(results)), "", "## Loss ladder", "", *table(*ladder(results)), ""]
+    build = about(settings, compiler)
+    lines = [f"# {build.name}, profile {escaped(build.profile)}", ""]
+    for notice in notices(build):
+        lines += [f"**{notice}**", ""]
+    lines += [*(f"- {term}: {text}" for term, text in notes(results, build)), "", "## Variants", ""]
+    lines += [*table(VARIANT_HEADING, variant_rows(results)), "", "## Loss ladder", "", *table(*ladder(results)), ""]
     failures = failed(results.verdicts)
     if failures:
         lines += ["## Not passed", "", *(_failure(results, verdict) for verdict in failures), ""]
@@ -89,29 +133,43 @@ def table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     return lines + ["| " + " | ".join(row) + " |" for row in rows]
 
 
-def _notes(results: Results, settings: Settings, compiler: str) -> Iterator[str]:
-    protocol = settings.evaluation.protocol
+def notices(build: About) -> list[str]:
+    """Return what has to be said before any number is shown."""
+    return [*([DEMONSTRATION] if build.demonstration else []), *([] if build.meaningful else [STAND_IN])]
+
+
+def notes(results: Results, build: About) -> Iterator[tuple[str, str]]:
+    """Yield what the columns mean and what they were measured on: term and text."""
     yield (
-        f"- Compiler: {compiler}. Estimated ms: the compiler's own estimate for one run of the whole batch, not "
-        "measured on a device."
+        "Compiler",
+        f"{build.compiler}. Estimated ms: the compiler's own estimate for one run of the whole batch, not measured on "
+        "a device.",
     )
     yield (
-        "- Cosine: each head of the output in the compiler's interpreter against the TorchScript, over "
-        f"{results.measured[0].distance_images} images."
+        "Cosine",
+        "each head of the output in the compiler's interpreter against the TorchScript, over "
+        f"{results.measured[0].distance_images} images.",
     )
     if results.reference.ap is not None:
+        protocol = build.protocol
         yield (
-            f"- AP: {METRIC}, {results.reference.images} images, protocol `{protocol.name}` (score >= "
-            f"{protocol.score_floor:g}, best {protocol.top_k}), in the interpreter."
+            "AP",
+            f"{METRIC}, {results.reference.images} images, protocol {protocol.name} (score >= "
+            f"{protocol.score_floor:g}, best {protocol.top_k}), in the interpreter.",
         )
-    yield "- Simulator: the very bmodel against the interpreter's output."
+    yield "Simulator", "the very bmodel against the interpreter's output."
     if results.table is not None:
-        yield f"- Calibration: {results.table.images} images, method {results.table.method}."
+        yield "Calibration", f"{results.table.images} images, method {results.table.method}."
+
+
+def escaped(text: str) -> str:
+    """Write a name, of which anything may be part, so that Markdown and HTML show it as it is."""
+    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
 
 
 def _failure(results: Results, verdict: Verdict) -> str:
     compiled = next(one for one in results.compiled if one.variant == verdict.variant)
-    worst = ", ".join(results.rung(compiled).worst) or "none"
+    worst = ", ".join(map(escaped, results.rung(compiled).worst)) or "none"
     return f"- {verdict.variant.path}: {'; '.join(verdict.reasons)}. Images that lose most: {worst}."
 
 

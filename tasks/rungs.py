@@ -22,6 +22,7 @@ from tasks.accuracy import Accuracy, average_precision
 from tasks.coco import Dataset, parse_dataset
 from tasks.distance import HeadDistances
 from tasks.errors import BadAnnotations, BadImage, ResultRefused
+from tasks.progress import counted
 from tasks.records import HeadDistance, ImageSet, Measured, StoredImage
 from tasks.worst_images import worst_images
 
@@ -73,7 +74,7 @@ def measure(
         raise BadAnnotations("the evaluation set", ["it has no annotations: name them in its source"], 1)
     dataset = parse_dataset(content.verified(images.annotations).read_bytes(), "the evaluation set")
     seen, protocol = _Seen(rung, len(dataset.categories)), judging.protocol
-    for image in images.images:
+    for image in counted(images.images, f"evaluate {rung}"):
         pixels = _pixels(image, content)
         batch = preprocess(pixels, spec)[np.newaxis]
         heads = seen.checked(infer(batch), image.name)

@@ -7,6 +7,7 @@ detection with a score of at least 0.3 is true when it overlaps an object of its
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -67,8 +68,33 @@ def worst_images(
     return sorted((item for item in losses if item.loss > 0), key=lambda item: (-item.loss, item.image_id))[:k]
 
 
+class Match(NamedTuple):
+    """What the detections of one image are worth.
+
+    Attributes:
+        true: Indices of the detections that are an object's, best first.
+        invented: Indices of those that are nobody's, best first.
+        missed: Objects that nothing was found of.
+    """
+
+    true: tuple[int, ...]
+    invented: tuple[int, ...]
+    missed: tuple[Box, ...]
+
+    @property
+    def f1(self) -> float:
+        """F1, 0..1; 1 where there is nothing to find and nothing was found."""
+        total = 2 * len(self.true) + len(self.invented) + len(self.missed)
+        return 2 * len(self.true) / total if total else 1.0
+
+
 def f1_score(boxes: Sequence[Box], found: Detections, category_ids: Sequence[int]) -> float:
-    """Score the detections of one image against its boxes (see above).
+    """Score the detections of one image against its boxes, as `match` does; 0..1."""
+    return match(boxes, found, category_ids).f1
+
+
+def match(boxes: Sequence[Box], found: Detections, category_ids: Sequence[int]) -> Match:
+    """Tell which detections of one image are true (see above).
 
     Each detection, best first, takes the free object of its class that it overlaps most. What lies at least half inside
     a crowd of its class counts neither way.
@@ -79,13 +105,13 @@ def f1_score(boxes: Sequence[Box], found: Detections, category_ids: Sequence[int
         category_ids: Category id of each class index.
 
     Returns:
-        F1, 0..1; 1 where there is nothing to find and nothing was found.
+        What is true, invented and missed.
     """
     objects = [box for box in boxes if not box.iscrowd]
     crowds = [box for box in boxes if box.iscrowd]
     free = set(range(len(objects)))
-    true = false = 0
-    for index in np.argsort(-found.scores, kind="stable"):
+    true, invented = [], []
+    for index in map(int, np.argsort(-found.scores, kind="stable")):
         if found.scores[index] < MIN_SCORE:
             break
         box, category_id = found.boxes_xyxy[index].astype(np.float64), category_ids[int(found.class_ids[index])]
@@ -93,11 +119,10 @@ def f1_score(boxes: Sequence[Box], found: Detections, category_ids: Sequence[int
         best = max(overlaps, key=lambda number: (overlaps[number], -number), default=None)
         if best is not None and overlaps[best] >= MIN_IOU:
             free.remove(best)
-            true += 1
+            true.append(index)
         elif not any(_share_inside(box, crowd) >= MIN_IOU for crowd in crowds if crowd.category_id == category_id):
-            false += 1
-    total = 2 * true + false + len(free)
-    return 2 * true / total if total else 1.0
+            invented.append(index)
+    return Match(tuple(true), tuple(invented), tuple(objects[number] for number in sorted(free)))
 
 
 def _intersection(xyxy: np.ndarray, box: Box) -> float:

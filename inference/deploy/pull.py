@@ -151,7 +151,7 @@ def _find(registry: Registry, name: str, wish: Wish) -> _Found:
     record = ReleaseRecord.from_json(registry.read(files.record, MAX_RECORD_BYTES))
     files.checked_against(record)
     variants = select(record, files.chips, wish)
-    return _Found(digest, record, variants, wanted_files(files.blobs, files.record, variants))
+    return _Found(digest, record, variants, wanted_files(files.blobs, files.record, variants, every=wish.every))
 
 
 def _manifest(registry: Registry, child: Child) -> Manifest:

@@ -46,24 +46,32 @@ def select(record: ReleaseRecord, chips: Sequence[str], wish: Wish) -> Tuple[Var
     return tuple(fitting)
 
 
-def wanted_files(blobs: Dict[str, Blob], record: Blob, variants: Sequence[Variant]) -> Dict[str, Blob]:
-    """Name the files that go with some variants: their bmodels, the record, and whatever is no bmodel.
+FOR_PEOPLE = ("report.html", "calibration.jpg")
+"""What only somebody at a desk looks at: megabytes that no device needs."""
+
+
+def wanted_files(
+    blobs: Dict[str, Blob], record: Blob, variants: Sequence[Variant], *, every: bool = False
+) -> Dict[str, Blob]:
+    """Name the files that go with some variants: their bmodels, the record, and whatever else a device may need.
 
     Args:
         blobs: All files of the chosen chips, by path in the release.
         record: The release record.
         variants: What was chosen.
+        every: Whether all was asked for, what is for people too.
 
     Returns:
         What to fetch, by path in the release.
     """
+    left_out = () if every else FOR_PEOPLE
     paths = {variant.path for variant in variants}
     chips = {variant.chip for variant in variants}
     others = set(CHIPS) - chips
     kept = {
         title: blob
         for title, blob in blobs.items()
-        if title in paths or not (title.endswith(".bmodel") or title.split("/")[0] in others)
+        if title in paths or not (title in left_out or title.endswith(".bmodel") or title.split("/")[0] in others)
     }
     return {**kept, RECORD_TITLE: record}
 

@@ -55,6 +55,7 @@ class Command(BaseModel):
         expects: What it must leave.
         timeout_s: Longest time that it may take, in seconds.
         variables: Environment variables that it needs beside those of every command.
+        rounds: How many rounds it counts in its log while it works, 0 where it counts none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -65,6 +66,7 @@ class Command(BaseModel):
     expects: tuple[Expected, ...]
     timeout_s: float
     variables: tuple[tuple[str, str], ...] = ()
+    rounds: int = 0
 
     @property
     def argv(self) -> tuple[str, ...]:
@@ -133,6 +135,7 @@ def calibrate(images: int, method: str, *, timeout_s: float) -> Command:
         ),
         expects=(Expected(pattern=TABLE),),
         timeout_s=timeout_s,
+        rounds=images,
     )
 
 

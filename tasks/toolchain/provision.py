@@ -16,6 +16,7 @@ from artifacts.errors import LockTimeout
 from artifacts.files import atomic_write, free_bytes, locked
 from inference.engines.locate import cache_root as device_cache_root
 from tasks.errors import ProvisionFailed
+from tasks.progress import shown
 from tasks.toolchain.installer import Installer
 from tasks.toolchain.model import Toolchain
 from tasks.toolchain.quirks import QUIRKS, Quirk
@@ -201,7 +202,7 @@ def _made(folder: Path, recipe: Recipe, python: Path | None, timeout_s: float) -
     log_path = folder.with_name(folder.name + ".log")
     log.info("installing %s %s (about 6 GB, once a machine); log: %s", NAME, recipe.version, log_path)
     started = time.monotonic()
-    with Installer(log_path, timeout_s) as installer:
+    with Installer(log_path, timeout_s) as installer, shown(f"install {NAME} {recipe.version}", installer.share_done):
         installer.make_environment(folder, python)
         installer.install(folder, f"{NAME} {recipe.version}", recipe.requirements, recipe.constraints)
         package = _installed(folder, recipe.version, log_path)

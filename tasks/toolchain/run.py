@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shlex
 import subprocess
 import time
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from artifacts.files import free_bytes, storage_errors
 from tasks.errors import CommandFailed, CommandTimedOut, OutputAmbiguous, OutputMissing
+from tasks.progress import shown
 from tasks.toolchain.command import Command, Expected, Outputs
 from tasks.toolchain.diagnose import DISK_FULL, Diagnosis, diagnose
 from tasks.toolchain.launch import launch
@@ -21,6 +23,7 @@ from tasks.toolchain.model import Toolchain
 log = logging.getLogger(__name__)
 
 _TAIL_BYTES = 64_000
+_ROUNDS = re.compile(rb"\b(\d+)/(\d+) \[")
 # With less than this left, whatever the log says was caused by the disk; the log itself may be cut short by it.
 _FULL_BYTES = 16_000_000
 
@@ -60,13 +63,14 @@ def run(command: Command, toolchain: Toolchain, folder: Path, log_path: Path, *,
             set_before = "".join(f"{name}={shlex.quote(value)} " for name, value in command.variables)
             sink.write(f"$ {set_before}{shlex.join(command.argv)}\n".encode())
         try:
-            status = launch(
-                argv,
-                environment={**environment(toolchain, folder, omp_threads), **dict(command.variables)},
-                sink=sink,
-                timeout_s=command.timeout_s,
-                folder=folder,
-            )
+            with shown(command.name, lambda: share_done(log_path, command.rounds)) if command.rounds else nullcontext():
+                status = launch(
+                    argv,
+                    environment={**environment(toolchain, folder, omp_threads), **dict(command.variables)},
+                    sink=sink,
+                    timeout_s=command.timeout_s,
+                    folder=folder,
+                )
         except subprocess.TimeoutExpired:
             raise CommandTimedOut(command.name, command.argv, command.timeout_s, log_path) from None
         seconds = time.monotonic() - started
@@ -77,6 +81,20 @@ def run(command: Command, toolchain: Toolchain, folder: Path, log_path: Path, *,
     for expected in command.expects:
         outputs(expected, folder, command, log_path)
     return seconds
+
+
+def share_done(log_path: Path, rounds: int) -> float:
+    """Read from the end of a command's log how far it is.
+
+    Args:
+        log_path: The log, which is being written.
+        rounds: How many rounds the command counts, each as `17/200 [`; what counts to another number is something else.
+
+    Returns:
+        The share that is done, 0..1.
+    """
+    counted = [int(done) for done, of in _ROUNDS.findall(_tail(log_path)) if int(of) == rounds]
+    return counted[-1] / rounds if counted else 0.0
 
 
 def outputs(expected: Expected, folder: Path, command: Command, log_path: Path) -> list[Path]:
@@ -132,6 +150,10 @@ def _diagnosis(log_path: Path, folder: Path) -> Diagnosis | None:
     free = free_bytes(folder)
     if free is not None and free < _FULL_BYTES:
         return DISK_FULL
+    return diagnose(_tail(log_path).decode("utf-8", "replace"))
+
+
+def _tail(log_path: Path) -> bytes:
     with log_path.open("rb") as stream:
         stream.seek(max(0, log_path.stat().st_size - _TAIL_BYTES))
-        return diagnose(stream.read().decode("utf-8", "replace"))
+        return stream.read()

@@ -47,14 +47,14 @@ def test_a_traceback_goes_to_the_temporary_folder_where_the_store_cannot_be_writ
 
 
 def test_our_lines_are_shown_with_the_time_and_only_inside_the_block(capsys: Capture) -> None:
-    log = logging.getLogger("tasks.step")
+    log, before = logging.getLogger("tasks.step"), [*logging.getLogger("tasks").handlers]
     with terminal.lines():
         log.info("trace ...")
         log.debug("not this")
         logging.getLogger("somebody.else").warning("nor this")
     log.info("nor this")
     assert re.fullmatch(r"\d\d:\d\d:\d\d  trace \.\.\.\n", capsys.readouterr().err)
-    assert logging.getLogger("tasks").handlers == []
+    assert logging.getLogger("tasks").handlers == before
 
 
 def test_what_the_user_says_about_prefect_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

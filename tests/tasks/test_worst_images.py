@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.worst_images import f1_score, worst_images
+from tasks.worst_images import f1_score, match, worst_images
 from tests.tasks.test_accuracy import NOTHING, dataset, detections
 
 TRUTH = dataset((1, 90, [0, 0, 100, 100]), (1, 2, [200, 200, 100, 100]), (2, 90, [0, 0, 50, 50]), images=3)
@@ -47,6 +47,13 @@ def test_equal_losses_come_by_image_id() -> None:
 )
 def test_f1_counts_what_overlaps_an_object_of_its_class(found, score: float) -> None:  # type: ignore[no-untyped-def]
     assert f1_score(TRUTH.boxes[1], found, TRUTH.category_ids) == pytest.approx(score)
+
+
+def test_a_match_names_what_is_true_invented_and_missed() -> None:
+    found = detections(([0, 0, 100, 100], 0.4, 1), ([0, 0, 100, 100], 0.9, 1), ([5, 5, 9, 9], 0.2, 0))
+    result = match(TRUTH.boxes[1], found, TRUTH.category_ids)
+    assert (result.true, result.invented) == ((1,), (0,))  # the better one is true; one is too weak to count
+    assert [box.xywh for box in result.missed] == [(200, 200, 100, 100)]
 
 
 def test_each_detection_takes_the_object_that_it_overlaps_most() -> None:

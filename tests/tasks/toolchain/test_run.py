@@ -16,7 +16,7 @@ from tasks.toolchain import command
 from tasks.toolchain import run as door
 from tasks.toolchain.command import Command
 from tasks.toolchain.diagnose import DISK_FULL
-from tasks.toolchain.run import run
+from tasks.toolchain.run import run, share_done
 from tests.tasks.toolchain.fakes import FakeToolchain, is_alive
 
 LOWER = command.lower(Variant(chip="BM1688", precision="fp32", batch=1), quantize_table=False, timeout_s=60)
@@ -183,3 +183,22 @@ def test_what_a_command_left_running_cannot_write_its_result_later(fake: FakeToo
     assert not [pid for pid in map(int, fake.noted("pids")) if is_alive(pid)]
     assert not (place.folder / "late_tpu.mlir").exists()
     assert "that the command had left running" in place.log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "share"),
+    [
+        ("", 0.0),
+        ("real input_num = 200\n  0%|          | 0/200 [00:00<?, ?it/s]", 0.0),
+        ("for sample: 25:  13%|#| 26/200 [02:19<18:15,  6.30s/it]\rfor sample: 50:  25%|#| 50/200 [", 0.25),
+        ("x: 100%|#| 200/200 [05:00<00:00]\nthreshold: 99%|#| 140/142 [00:00<00:00, 190it/s]", 1.0),
+    ],
+)
+def test_how_far_a_command_is_is_read_from_its_own_count(text: str, share: float, tmp_path: Path) -> None:
+    (tmp_path / "log").write_text(text)
+    assert share_done(tmp_path / "log", 200) == share
+
+
+def test_the_calibration_counts_its_images_and_no_other_command_counts() -> None:
+    assert command.calibrate(12, "kl", timeout_s=1).rounds == 12
+    assert LOWER.rounds == 0
