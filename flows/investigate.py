@@ -9,6 +9,7 @@ from prefect.futures import PrefectFuture, as_completed
 
 from flows.findings import Findings
 from flows.preflight import prepare
+from flows.run_log import join_page
 from flows.runner import tasks_on
 from flows.variants import submit_variants
 from settings.model import Settings
@@ -35,13 +36,16 @@ def investigate(settings: Settings) -> Findings:
 
     Raises:
         TaskError: A step failed.
+        ClusterError: The settings name a scheduler, and it or its workers cannot do this.
     """
-    with tasks_on(settings):
-        return _investigate(settings)
+    join_page()
+    workspace = prepare(settings).model_copy(update={"sharing": settings.exchange})
+    with tasks_on(settings, workspace):
+        return _investigate(settings, workspace)
 
 
-def _investigate(settings: Settings) -> Findings:
-    workspace, spec, evaluation = prepare(settings), settings.preprocess.spec(), settings.evaluation
+def _investigate(settings: Settings, workspace: Workspace) -> Findings:
+    spec, evaluation = settings.preprocess.spec(), settings.evaluation
     driving, judging, variants = settings.toolchain.driving, evaluation.judging, settings.variants()
 
     compiler = provide_toolchain(settings.toolchain, workspace)

@@ -37,6 +37,7 @@ class Entry(BaseModel):
         changed: Dotted names of the first facts that differ from last time.
         more_changed: How many more differ.
         time: When, seconds since the epoch.
+        key: Under which its result is stored, so that cleaning knows what the run used; older journals have none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,6 +50,7 @@ class Entry(BaseModel):
     changed: tuple[str, ...] = ()
     more_changed: int = 0
     time: float = 0.0
+    key: str = ""
 
     @property
     def reason(self) -> str:

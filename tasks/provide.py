@@ -8,6 +8,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from settings.sections import ToolchainSettings
+from tasks.errors import ToolchainDiffers
 from tasks.toolchain.model import Toolchain
 from tasks.toolchain.provision import provision
 from tasks.workspace import Workspace
@@ -29,3 +30,23 @@ def provide_toolchain(driving: ToolchainSettings, workspace: Workspace) -> Toolc
     """
     limit = driving.timeouts.provision
     return provision(driving.version, root=Path(workspace.cache), python=driving.python, timeout_s=limit)
+
+
+def own_toolchain(sent: Toolchain, cache: str) -> Toolchain:
+    """Find on this machine the compiler that another one works with, or make it.
+
+    Args:
+        sent: The compiler there.
+        cache: Where environments are kept here.
+
+    Returns:
+        The compiler here.
+
+    Raises:
+        ProvisionFailed: It cannot be made.
+        ToolchainDiffers: What stands here is another one under the same version.
+    """
+    found = provision(sent.version, root=Path(cache))
+    if found.fingerprint != sent.fingerprint:
+        raise ToolchainDiffers(f"{sent.name} {sent.version}", sent.fingerprint, found.fingerprint, found.root)
+    return found

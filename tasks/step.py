@@ -4,6 +4,9 @@ The key is made from the step's version, the digests of its inputs, the parts of
 toolchain's fingerprint, nothing else. A record on which a key hits is believed only after every blob that it names was
 found and hashed; otherwise the next generation of the key is used, so that what is missing or damaged is made again.
 A failure leaves no record. Two builds that want the same thing make it once: the second waits for the first's lock.
+
+Where machines build together, records and blobs that this one lacks come from the exchange, and what a step made goes
+there, its blobs first. A step that another machine sent works in this one's folders, with its compiler.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast, get_type_hints
 from uuid import UUID
@@ -34,7 +38,10 @@ from tasks.errors import KeyFailure
 from tasks.journal import NAMED_CHANGES, Entry, Outcome, append
 from tasks.keys import Fields, changes, key_fields, key_of
 from tasks.locks import FlockLockManager
-from tasks.records import Record, blobs_of
+from tasks.log_reference import kept_log, left_log
+from tasks.machine import own, own_workspace, tell
+from tasks.records import Record
+from tasks.sharing import hand_over, missing, recorded
 from tasks.workspace import Workspace
 
 P = ParamSpec("P")
@@ -67,7 +74,7 @@ def step(
         @functools.wraps(function)
         def body(*args: P.args, **kwargs: P.kwargs) -> R:
             use = _current_use()
-            return function(*args, **kwargs) if use is None else use.carry_out(lambda: function(*args, **kwargs))
+            return function(*args, **kwargs) if use is None else use.carry_out(partial(_here, function, args, kwargs))
 
         return cast(
             "Task[..., R]",
@@ -116,9 +123,10 @@ class StepKey(CachePolicy):
         return key
 
     def _look_up(self, inputs: Mapping[str, Any], run: str) -> tuple[str, _Use]:
-        workspace = next((value for value in inputs.values() if isinstance(value, Workspace)), None)
-        if workspace is None:
+        given = next((value for value in inputs.values() if isinstance(value, Workspace)), None)
+        if given is None:
             raise KeyFailure(f"The step {self.name} is called without a workspace, so that nothing can be looked up.")
+        workspace = own_workspace(given)
         fields = key_fields(self.name, self.version, inputs)
         slot = self.slot.format(**inputs)
         expected = get_type_hints(self.function)["return"]
@@ -134,13 +142,14 @@ class StepKey(CachePolicy):
             changed=changed[:NAMED_CHANGES],
             more_changed=len(changed[NAMED_CHANGES:]),
             time=time.time(),
+            key=key,
         )
-        append(workspace, run, entry)
+        _note(workspace, run, entry)
         if hit:
             log.info("%s: stored result used", slot)
             if before != fields:
                 _remember(workspace, slot, fields)
-        return key, _Use(workspace, run, entry, fields)
+        return key, _Use(workspace, run, entry, fields, key)
 
 
 @dataclass(frozen=True)
@@ -151,25 +160,36 @@ class _Use:
     run: str
     entry: Entry
     fields: Fields
+    key: str
 
     def carry_out(self, work: Callable[[], R]) -> R:
         log.info("%s ...", self.entry.slot)
         started = time.monotonic()
         try:
             result = work()
-        except BaseException:
+            hand_over(self.workspace, self.key, result)
+        except BaseException as error:
             # Said at once: other steps that are at work now are waited for before the build tells why.
-            log.info("%s: failed after %.1f s", self.entry.slot, time.monotonic() - started)
+            log.info("%s: failed after %.1f s%s", self.entry.slot, time.monotonic() - started, left_log(error))
             with suppress(ArtifactError):  # the work's own error says more than a journal that cannot be written
-                self._note(Outcome.FAILED)
+                self._tell(Outcome.FAILED)
             raise
-        log.info("%s: done in %.1f s", self.entry.slot, time.monotonic() - started)
+        log.info("%s: done in %.1f s%s", self.entry.slot, time.monotonic() - started, kept_log(result))
         _remember(self.workspace, self.entry.slot, self.fields)
-        self._note(Outcome.MADE)
+        self._tell(Outcome.MADE)
         return result
 
-    def _note(self, outcome: Outcome) -> None:
-        append(self.workspace, self.run, self.entry.model_copy(update={"outcome": outcome, "time": time.time()}))
+    def _tell(self, outcome: Outcome) -> None:
+        _note(self.workspace, self.run, self.entry.model_copy(update={"outcome": outcome, "time": time.time()}))
+
+
+def _here(function: Callable[..., R], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> R:
+    return function(*map(own, args), **{name: own(value) for name, value in kwargs.items()})
+
+
+def _note(workspace: Workspace, run: str, entry: Entry) -> None:
+    append(workspace, run, entry)
+    tell(entry)
 
 
 # What the key's computation found, for the body that Prefect runs after it in the same context.
@@ -204,11 +224,14 @@ def usable_key(
     damaged: tuple[str, ...] = ()
     for generation in range(_MAX_GENERATIONS):
         candidate = key if generation == 0 else f"{key}-{generation}"
-        if not store.exists(candidate):  # what is no record at all, such as half a one, does not exist either
+        # What is no record at all, such as half a one, does not exist either.
+        here = store.exists(candidate)
+        found = _read(store, candidate, expected) if here else recorded(workspace, candidate, expected)
+        if found is None and not here:
             return candidate, False, damaged
-        unsound = _unsound(store, candidate, expected, workspace)
-        if not unsound:
-            return candidate, True, ()
+        unsound = ("record",) if found is None else tuple(blob.digest for blob in missing(workspace, found))
+        if found is not None and not unsound:
+            return candidate, _kept(store, candidate, found, workspace, here), ()
         damaged = unsound
     raise KeyFailure(
         f"The store {workspace.store} lost the result of {key} {_MAX_GENERATIONS} times. Is its disk failing? Check "
@@ -216,15 +239,25 @@ def usable_key(
     )
 
 
-def _unsound(store: ResultStore, key: str, expected: type[Record], workspace: Workspace) -> tuple[str, ...]:
+def _read(store: ResultStore, key: str, expected: type[Record]) -> Record | None:
     try:
         result = store.read(key).result
     except Exception as error:  # whatever is wrong with a record, it is made again
         log.warning("a cache record cannot be read (%s); its step is done again", error)
-        return ("record",)
-    if not isinstance(result, expected):  # a record of a class that is no longer there comes back as plain JSON
-        return ("record",)
-    return tuple(blob.digest for blob in blobs_of(result) if not workspace.content.is_sound(blob))
+        return None
+    # A record of a class that is no longer there comes back as plain JSON.
+    return result if isinstance(result, expected) else None
+
+
+def _kept(store: ResultStore, key: str, result: Record, workspace: Workspace, here: bool) -> bool:
+    if here:
+        hand_over(workspace, key, result)  # it may be older than the exchange, or have been lost there
+        return True
+    try:
+        store.write(result, key=key)
+    except RuntimeError:  # another build on this machine is just making it: it has the lock, and is waited for
+        return False
+    return True
 
 
 def _may_pass(kinds: tuple[type[Exception], ...]) -> Callable[[Any, Any, State[Any]], bool]:

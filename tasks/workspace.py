@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict
 
 from artifacts.files import storage_errors
 from artifacts.store import ContentStore
+from settings.operations import ExchangeSettings
+from tasks.exchange import Exchange, SharedStore, exchange_of
 
 
 class Workspace(BaseModel):
@@ -21,17 +23,25 @@ class Workspace(BaseModel):
     Attributes:
         store: Content store, cache records and what explains them.
         cache: Per-user folder: compiler environments and downloads, shared by checkouts.
+        sharing: Where machines that build together hand over what they made.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     store: str
     cache: str
+    sharing: ExchangeSettings = ExchangeSettings()
 
     @property
     def content(self) -> ContentStore:
-        """The content store."""
-        return ContentStore(Path(self.store))
+        """The content store; what it lacks comes from the exchange, where there is one."""
+        exchange = self.exchange
+        return ContentStore(Path(self.store)) if exchange is None else SharedStore(Path(self.store), exchange)
+
+    @property
+    def exchange(self) -> Exchange | None:
+        """The exchange, None where there is none."""
+        return exchange_of(self.sharing)
 
     @property
     def records(self) -> Path:

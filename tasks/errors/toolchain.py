@@ -24,6 +24,26 @@ class ProvisionFailed(ToolchainError):
         self.log_path = log_path
 
 
+class IndexFailed(ToolchainError):
+    """The package index gave no release of the compiler."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"The package index gave no release of the compiler that this machine could use. The installer says: "
+            f"{reason}. Look at the installer's own settings (index, local folders), which are read as for any package."
+        )
+
+
+class IndexUnreachable(ToolchainError):
+    """The package index did not answer."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"The package index could not be asked for the compiler's releases: {reason}. Nothing was built or "
+            "published. Check the network and the installer's own settings (proxy, index), or try again later."
+        )
+
+
 class CommandError(ToolchainError):
     """A command of the compiler did not do its work.
 
