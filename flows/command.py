@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from flows import terminal
 from flows.preflight import prepare
@@ -15,9 +15,12 @@ from flows.stopping import Stopped, noted_signals, run_until_stopped
 from settings.errors import SettingsError
 from settings.load import load_settings
 from settings.model import Settings
+from tasks.workspace import Workspace
 
 if TYPE_CHECKING:
     from tasks.publish import PublishedRelease
+
+T = TypeVar("T")
 
 DONE, FAILED, WRONG_USAGE = 0, 1, 2
 
@@ -32,54 +35,129 @@ def run_build(argv: Sequence[str]) -> int:
         0 done, 1 failed, 2 wrong usage, 128 + its number when a signal stopped it.
     """
     options = _parser().parse_args(argv)
-    try:
-        settings = load_settings(options.profile, overrides=options.set, environ=os.environ)
-    except SettingsError as error:
-        print(error, file=sys.stderr)
+    settings = settings_of(options)
+    if settings is None:
         return WRONG_USAGE
     if options.settings:
         print(settings.describe())
         return DONE
+    return carried_out("build", settings, lambda received: _build(settings, received, explain=options.explain))
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """Let a command be told its settings."""
+    parser.add_argument(
+        "--profile", default="sample", help="sample, coco, or the path of a .toml file (default: sample)"
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="override one setting; may be repeated"
+    )
+
+
+def settings_of(options: argparse.Namespace, overrides: Sequence[str] = ()) -> Settings | None:
+    """Load what a command was told.
+
+    Args:
+        options: With what `add_settings` added.
+        overrides: More that the command line sets.
+
+    Returns:
+        The settings; None where something is wrong, which is said then.
+    """
+    try:
+        return load_settings(options.profile, overrides=[*options.set, *overrides], environ=os.environ)
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        return None
+
+
+def carried_out(what: str, settings: Settings, work: Callable[[list[int]], int | None]) -> int:
+    """Do the work of a command: one line a step on the terminal, and one paragraph where it fails.
+
+    Args:
+        what: What it is, in a word.
+        settings: Where the store is.
+        work: Takes the signals that arrive; returns the exit status, None for a good end.
+
+    Returns:
+        The exit status.
+    """
     terminal.quiet_prefect()
     with terminal.lines(), noted_signals() as received:
         try:
-            _build(settings, received, explain=options.explain)
+            return work(received) or DONE
         except Stopped as stopped:
-            print(f"\nThe build was {stopped}. What is finished is kept, the next run goes on there.", file=sys.stderr)
+            print(f"\nThe {what} was {stopped}. What is finished is kept, the next run goes on there.", file=sys.stderr)
             return stopped.exit_status
         except Exception as error:
-            terminal.tell_failure(error, Path(settings.store.path) / "logs")
+            terminal.tell_failure(error, Path(settings.store.path) / "logs", what=what)
             return FAILED
-    return DONE
+
+
+def in_prefect(
+    workspace: Workspace,
+    received: list[int],
+    work: Callable[[Callable[[str], object]], T],
+    afterwards: Callable[[str], object] = lambda run: None,
+) -> T:
+    """Run a flow until it ends or a signal stops it, with a Prefect server where none is named.
+
+    Args:
+        workspace: The folders of the build.
+        received: Signals, as they arrive.
+        work: Runs the flow; is given what to call with the flow run's id when it begins.
+        afterwards: Called with the id of each run that began, however it ended, while the server is there.
+
+    Returns:
+        What the work returns.
+
+    Raises:
+        Stopped: A signal came.
+        ServerNotReached: The server that the user named is not there.
+        ServerNotStarted: There is none, and none could be started.
+        Exception: What the work raised.
+    """
+    # Imported late: Prefect takes seconds, and what was wrong so far should not have waited for it.
+    from flows.engine import mark_cancelled, prefect_in
+
+    runs: list[str] = []
+
+    def farewell() -> None:
+        for run in runs:
+            mark_cancelled(run)
+
+    with prefect_in(workspace) as server:
+
+        def started() -> T:
+            if server is not None:
+                server.wait()
+            return work(runs.append)
+
+        try:
+            spared = () if server is None else (server.pid,)
+            return run_until_stopped(started, received, spared=spared, farewell=farewell)
+        finally:
+            for run in runs:
+                afterwards(run)
 
 
 def _build(settings: Settings, received: list[int], *, explain: bool) -> None:
     workspace = prepare(settings)
-    # Imported late: Prefect and torch take seconds, and what is wrong so far should not wait for them.
-    from flows.engine import mark_cancelled, prefect_in
-    from flows.summary import print_explanation, print_summary
 
-    runs: list[str] = []
-    with prefect_in(workspace) as server:
+    def work(started: Callable[[str], object]) -> PublishedRelease:
+        from flows.build import configured
 
-        def work() -> PublishedRelease:
-            from flows.build import configured
+        return configured(started)(settings)
 
-            if server is not None:
-                server.wait()
-            return configured(runs.append)(settings)
+    def explained(run: str) -> None:
+        from flows.summary import print_explanation
 
-        def farewell() -> None:
-            for run in runs:
-                mark_cancelled(run)
+        if explain:
+            print_explanation(workspace, run)
 
-        try:
-            spared = () if server is None else (server.pid,)
-            release = run_until_stopped(work, received, spared=spared, farewell=farewell)
-        finally:
-            if explain:
-                for run in runs:
-                    print_explanation(workspace, run)
+    release = in_prefect(workspace, received, work, explained)
+    from flows.summary import print_summary
+
     print_summary(release, settings)
 
 
@@ -87,12 +165,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m flows.build", description="Turn CenterNet weights into validated bmodels."
     )
-    parser.add_argument(
-        "--profile", default="sample", help="sample, coco, or the path of a .toml file (default: sample)"
-    )
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="override one setting; may be repeated"
-    )
+    add_settings(parser)
     parser.add_argument("--explain", action="store_true", help="tell for each step whether it was made, and why")
     parser.add_argument(
         "--settings", action="store_true", help="print the effective settings and where each comes from, and stop"

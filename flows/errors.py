@@ -38,3 +38,48 @@ class ServerNotReached(FlowError):
             "start), or unset the variable: a build without it starts a server of its own."
         )
         self.api_url = api_url
+
+
+class PortTaken(FlowError):
+    """The port for Prefect's server is not free.
+
+    Attributes:
+        port: It.
+    """
+
+    def __init__(self, port: int, reason: str) -> None:
+        super().__init__(
+            f"Prefect's server cannot have port {port} of this machine: {reason}. Perhaps another Prefect server runs "
+            f"here; to use that one, set PREFECT_API_URL=http://127.0.0.1:{port}/api. Otherwise choose another port "
+            "(--port N, or PREFECT_SERVER_API_PORT)."
+        )
+        self.port = port
+
+
+class NotServing(FlowError):
+    """Server, worker and deployments did not come up, or did not end.
+
+    Attributes:
+        log_path: What the service said.
+    """
+
+    def __init__(self, reason: str, log_path: Path) -> None:
+        super().__init__(f"{reason} Nothing of it is left running unless said above; what it said is in {log_path}.")
+        self.log_path = log_path
+
+
+class NothingWorse(FlowError):
+    """There is nothing to search for: the bad compiler is not worse than the good one.
+
+    Attributes:
+        good: its version.
+        bad: its version.
+    """
+
+    def __init__(self, good: str, bad: str) -> None:
+        super().__init__(
+            f"Compiler {bad} is not worse than {good} in anything that was looked at, by more than the margins of the "
+            "settings. Name other versions or variants, look at more measures, or make `margins` smaller."
+        )
+        self.good = good
+        self.bad = bad

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from artifacts.errors import ArtifactError
 from artifacts.files import atomic_write, remove_tree
 from artifacts.measurements import MEASUREMENTS_TITLE, Measurements
 from artifacts.release import ReleaseRecord
 from artifacts.store import Blob
 from flows.findings import Findings
+from flows.story import tell_findings, tell_release
 from settings.model import Settings
+from tasks.baseline import last_good
 from tasks.errors import GateFailed
 from tasks.measurements import measurements
 from tasks.publish import CHANNEL, PublishedRelease, Results, assemble, publish, release_files
 from tasks.push import push
 from tasks.records import Evidence
-from tasks.report import failed, markdown, timings
+from tasks.report import about, failed, markdown, timings
+from tasks.report_page import PAGE_TITLE, draw_report
+from tasks.report_view import commands
+from tasks.toolchain.releases import is_newer
 from tasks.workspace import Workspace
+
+log = logging.getLogger(__name__)
 
 REPORT_NAME = "report.md"
 KEPT_NAME = "not-published"
@@ -67,9 +77,13 @@ def draft(findings: Findings) -> Draft:
         GateFailed: A variant did not pass.
     """
     settings, results, workspace = findings.settings, findings.results, findings.workspace
-    text = markdown(results, settings, f"{findings.compiler.name} {findings.compiler.version}")
+    compiler = f"{findings.compiler.name} {findings.compiler.version}"
+    text = markdown(results, settings, compiler)
     path = report_path(settings)
     atomic_write(path, (text + "\n" + "\n".join(timings(_evidence(results)))).encode())
+    drawn = draw_report(results, about(settings, compiler), commands(results), workspace)
+    atomic_write(path.with_name(PAGE_TITLE), workspace.content.verified(drawn.page).read_bytes())
+    tell_findings(findings, drawn)
     failures = failed(results.verdicts)
     if failures:
         kept = path.parent / KEPT_NAME
@@ -79,6 +93,7 @@ def draft(findings: Findings) -> Draft:
     files = {
         **release_files(results, content.put_bytes(text.encode())),
         MEASUREMENTS_TITLE: content.put_bytes(measured.to_json()),
+        PAGE_TITLE: drawn.page,
     }
     record = assemble(results, files, settings, findings.spec, findings.compiler, workspace)
     return Draft(record, files, measured)
@@ -99,9 +114,28 @@ def release(drafted: Draft, findings: Findings, channel: str | None) -> Publishe
         RegistryError: It is published here, but the server that it was to be pushed to does not take it.
     """
     settings = findings.settings
+    if channel is not None:
+        _warn_of_an_older_compiler(findings, channel)
     published = publish(drafted.record, drafted.files, settings, findings.workspace, channel)
     home = settings.release.push
-    return published if home is None else push(published, home, settings.release.signing_key, channel)
+    if home is not None:
+        published = push(published, home, settings.release.signing_key, channel)
+    tell_release(published, findings)
+    return published
+
+
+def _warn_of_an_older_compiler(findings: Findings, channel: str) -> None:
+    # The watch took a newer one, and the profile still names the one before.
+    with suppress(ArtifactError):  # what is wrong with the registry, publishing tells
+        good = last_good(findings.settings.release.model_copy(update={"push": None}))
+        if good is not None and is_newer(good.compiler, findings.compiler.version):
+            log.warning(
+                "%s was made by compiler %s and turns back to %s now: set toolchain.version to %s to stay with it",
+                channel,
+                good.compiler,
+                findings.compiler.version,
+                good.compiler,
+            )
 
 
 def report_path(settings: Settings) -> Path:

@@ -19,11 +19,12 @@ from tasks.toolchain.launch import launch
 
 PYTHON = "3.10"
 
-_UNREACHABLE = re.compile(
+UNREACHABLE = re.compile(
     r"dns error|error sending request|Connection refused|operation timed out|Network is unreachable"
     r"|network was disabled|Failed to fetch"
 )
 _REASON_LINES = 5
+_STAGES = re.compile(rb"^\$ \S+ (?:venv|pip install|-c) ", re.M)
 _FULL = re.compile(r"No space left on device|\(os error 28\)")
 
 
@@ -107,7 +108,7 @@ class Installer:
             return
         if _FULL.search(output):
             reason = "the disk became full. Make space and run the build again: what was downloaded is kept"
-        elif _UNREACHABLE.search(output):
+        elif UNREACHABLE.search(output):
             reason = (
                 "the package index cannot be reached. Check the network and the installer's own settings (proxy, "
                 "index), then run the build again: what was downloaded is kept"
@@ -116,6 +117,16 @@ class Installer:
             said = " ".join(line.strip() for line in output.splitlines()[-_REASON_LINES:])
             reason = f"does that release exist for this machine? The installer says: {said[-500:]}"
         raise ProvisionFailed(f"{release} could not be installed: {reason}", self.log_path)
+
+    def share_done(self) -> float:
+        """Tell from the log how far the installation is: a tenth for each stage around the packages, 0..1."""
+        log = self.log_path.read_bytes()
+        stages = _STAGES.findall(log)
+        if len(stages) < 2:
+            return 0.1 * len(stages)
+        begun = log.count(b"Downloading ")  # large packages alone are told
+        packages = log.count(b" Downloaded ") / begun if begun else 0.0
+        return 0.9 if len(stages) > 2 else 0.1 + 0.8 * packages
 
     def run(self, argv: list[str], environment: Mapping[str, str]) -> tuple[int, str]:
         """Run a command to its end, its output going into the log.
@@ -146,7 +157,7 @@ class Installer:
         return status, self.log_path.read_bytes()[start:].decode("utf-8", "replace")
 
     def _uv(self, *arguments: str) -> tuple[int, str]:
-        return self.run([uv.find_uv_bin(), *arguments], _environment(os.environ))
+        return self.run([uv.find_uv_bin(), *arguments], uv_environment(os.environ))
 
     def _installed_python(self) -> Path | None:
         status, output = self._uv("python", "find", "--system", "--no-python-downloads", PYTHON)
@@ -158,8 +169,8 @@ class Installer:
         return self._installed_python() if status == 0 else None
 
 
-def _environment(own: Mapping[str, str]) -> dict[str, str]:
-    # The user's own installer settings (index, proxy, torch backend) must reach uv; a virtual environment must not.
+def uv_environment(own: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment for uv: the user's own settings (index, proxy, torch backend), no virtual environment."""
     kept = {key: value for key, value in own.items() if key not in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")}
     return {"UV_HTTP_TIMEOUT": "300", "UV_NO_PROGRESS": "1", **kept}
 

@@ -114,8 +114,8 @@ class TinyBuild(BuildFolder):
         )
 
 
-def write_environment(folder: Path) -> Toolchain:
-    """Make the stand-in compiler's environment."""
+def write_environment(folder: Path, version: str = "1.30.2") -> Toolchain:
+    """Make the environment of a release of the stand-in compiler."""
     for name in ("bin", "lib"):
         (folder / name).mkdir(parents=True)
     for tool in ("model_transform", "run_calibration", "model_deploy"):
@@ -131,8 +131,8 @@ def write_environment(folder: Path) -> Toolchain:
         )
     return Toolchain(
         name="tpu-mlir",
-        version="1.30.2",
-        fingerprint=digest_bytes(b"stand-in"),
+        version=version,
+        fingerprint=digest_bytes(f"stand-in {version}".encode()),
         root=str(folder),
         python=str(folder / "bin" / "python"),
     )

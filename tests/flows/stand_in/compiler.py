@@ -2,10 +2,10 @@
 
     python compiler.py TOOL ENVIRONMENT [ARGUMENT ...]
 
-Every call is noted in the environment's `calls`. A file `hold`, `fail`, `leave-nothing` or `spoil` there holds a
-pattern: a command whose line it is found in waits while `hold` is there, exits with 3, exits with 0 having written
-nothing, or makes a network with a dead head. Every network gives the same constants everywhere (`pymlir.py`,
-`pyruntime_bm.py`).
+Every call is noted in the environment's `calls`. A file `hold`, `fail`, `leave-nothing`, `spoil` or `wear` there holds
+a pattern: a command whose line it is found in waits while `hold` is there, exits with 3, exits with 0 having written
+nothing, makes a network with a dead head, or one with a noisy head. Every network gives the same constants everywhere
+(`pymlir.py`, `pyruntime_bm.py`).
 """
 
 from __future__ import annotations
@@ -37,9 +37,10 @@ def main(tool: str, environment: Path, arguments: list[str]) -> int:
         return 3
     if not meant(environment / "leave-nothing", line):
         {"model_transform": transform, "run_calibration": calibrate, "model_deploy": deploy}[tool](arguments)
-    if meant(environment / "spoil", line):
-        for path in Path().glob("*_tpu.mlir"):
-            path.write_text(f"{path.read_text()}// spoilt\n")
+    for switch, mark in (("spoil", "spoilt"), ("wear", "worn")):
+        if meant(environment / switch, line):
+            for path in Path().glob("*_tpu.mlir"):
+                path.write_text(f"{path.read_text()}// {mark}\n")
     return 0
 
 

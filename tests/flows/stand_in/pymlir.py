@@ -35,6 +35,9 @@ class module:
         self._heads = heads(batch, channels - 4, height, width)
         if "spoilt" in text:
             self._heads[:, -4:-2] = 0.0
+        if "worn" in text:  # a cosine of 0.998, which the gate lets pass
+            self._heads[:, -4] *= 1.07
+            self._heads[:, -3] *= 0.93
 
     def set_tensor(self, name: str, values: np.ndarray, shape: list[int]) -> None:
         assert list(values.shape) == shape
