@@ -1,47 +1,65 @@
-"""Prefect as one build on one machine needs it: quiet, without telemetry, and gone when the build is."""
+"""Prefect as a build needs it: records beside the bytes that they name, quiet, and nothing left running."""
 
 from __future__ import annotations
 
 import contextvars
 import os
+import signal
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from prefect import tags
 from prefect.client.orchestration import get_client
+from prefect.context import FlowRunContext
+from prefect.filesystems import LocalFileSystem
 from prefect.settings import (
     PREFECT_API_URL,
     PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
     PREFECT_RESULTS_LOCAL_STORAGE_PATH,
+    get_current_settings,
     temporary_settings,
 )
 from prefect.states import Cancelled
 
 from artifacts.files import storage_errors
 from flows.server import Server, check_reachable
+from flows.serving.place import running_server
+from flows.serving.plan import HEARTBEAT_S, TAG
+from flows.stopping import end_children
+from tasks.in_use import used
 from tasks.workspace import Workspace
 
 _FAREWELL_S = 3.0
+_ENDING_POLL_S = 0.2
 
 
 @contextmanager
 def prefect_in(workspace: Workspace) -> Iterator[Server | None]:
-    """Let flows of the block keep their cache records in the workspace, and give them a server where none is named.
+    """Let flows of the block keep their cache records in the workspace, and give them a server where there is none.
+
+    The one that the user named comes first, then the one that `flows.serve` runs on this machine.
 
     Args:
         workspace: The folders of the build.
 
     Yields:
-        The server that was started, which may not answer yet; None where the user named one.
+        The server that was started, which may not answer yet; None where one was there.
 
     Raises:
         ServerNotReached: The server that the user named is not there.
     """
     values: dict[Any, Any] = {PREFECT_RESULTS_LOCAL_STORAGE_PATH: workspace.records}
-    server, named = None, PREFECT_API_URL.value()
-    if named:
-        check_reachable(named)
+    server, known = None, PREFECT_API_URL.value() or running_server(get_current_settings().home)
+    if known:
+        check_reachable(known)
+        values[PREFECT_API_URL] = known
+        if PREFECT_FLOWS_HEARTBEAT_FREQUENCY.value() is not None:
+            # So often as the automation that finds killed runs expects it of whatever has our tag.
+            values[PREFECT_FLOWS_HEARTBEAT_FREQUENCY] = HEARTBEAT_S
     else:
         with storage_errors(workspace.logs):
             workspace.logs.mkdir(parents=True, exist_ok=True)
@@ -49,8 +67,60 @@ def prefect_in(workspace: Workspace) -> Iterator[Server | None]:
         values[PREFECT_API_URL] = server.api_url
         # Its thread costs a second at the end of a run, and what it serves, automations, no such server has.
         values[PREFECT_FLOWS_HEARTBEAT_FREQUENCY] = None
-    with temporary_settings(values):
+    with used(workspace), temporary_settings(values), tags(*((TAG,) if known else ())):
         yield server
+
+
+@contextmanager
+def records_in(workspace: Workspace) -> Iterator[None]:
+    """Let the tasks of a flow that runs already keep their cache records in the workspace.
+
+    Where they lie is part of a flow's context, made before the flow could load its settings.
+
+    Args:
+        workspace: The folders of the build.
+    """
+    context = FlowRunContext.get()
+    if context is None:
+        raise RuntimeError("records_in is for the inside of a flow")
+    storage = LocalFileSystem(basepath=str(workspace.records))
+    store = context.result_store.model_copy(update={"result_storage": storage})
+    with (
+        used(workspace),
+        temporary_settings({PREFECT_RESULTS_LOCAL_STORAGE_PATH: workspace.records}),
+        context.model_copy(update={"result_store": store}),
+    ):
+        yield
+
+
+@contextmanager
+def ending_children() -> Iterator[None]:
+    """End the processes that this one started as soon as SIGTERM arrives while the block runs.
+
+    Prefect raises an exception in the main thread then, and waits for the tasks in the other threads; those wait for
+    the compiler. Prefect's handler has to stay, its server's cancellation depends on it: the number is read from the
+    file descriptor that Python writes it to as well.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    reading, writing = socket.socketpair()
+    writing.setblocking(False)
+    before = signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
+    threading.Thread(target=_end_on_sigterm, args=(reading,), daemon=True).start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        writing.close()
+
+
+def _end_on_sigterm(arrived: socket.socket) -> None:
+    while numbers := arrived.recv(64):
+        # Until this process is gone: a thread whose command ended may start the next one.
+        while signal.SIGTERM in numbers:
+            end_children(())
+            time.sleep(_ENDING_POLL_S)
 
 
 def mark_cancelled(run: str) -> None:

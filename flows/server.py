@@ -70,7 +70,7 @@ class Server:
             ServerNotStarted: It ended, or took too long.
         """
         deadline = time.monotonic() + timeout_s
-        while not _answers(self.api_url):
+        while not answers(self.api_url):
             if self._process.poll() is not None:
                 raise ServerNotStarted(f"ended with status {self._process.returncode} at its start", self._log_path)
             if time.monotonic() >= deadline:
@@ -135,7 +135,12 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _answers(api_url: str) -> bool:
+def answers(api_url: str) -> bool:
+    """Whether a server on this machine answers.
+
+    Args:
+        api_url: Its address.
+    """
     try:
         # Not through a proxy: it is this machine.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))

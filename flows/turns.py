@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
+from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate, GlobalConcurrencyLimitUpdate
 from prefect.concurrency.sync import concurrency
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import get_current_settings
@@ -21,6 +21,20 @@ log = logging.getLogger(__name__)
 def limit_name(device: str) -> str:
     """Return the name of a device's limit."""
     return f"device-{device}"
+
+
+def make_limit(device: str) -> None:
+    """Make a device's limit on the server where there is none; one that is there stays as it is.
+
+    Args:
+        device: Its name in the settings.
+    """
+    name = limit_name(device)
+    with get_client(sync_client=True) as client:
+        try:
+            client.read_global_concurrency_limit_by_name(name)
+        except ObjectNotFound:
+            client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=name, limit=1))
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from prefect.client.schemas.objects import FlowRun, State
 
 from artifacts.evidence import summary
 from flows.preflight import workspace_of
+from flows.run_log import join_page
 from flows.turns import turn_on
 from settings.devices import nearest_device
 from settings.model import Settings
@@ -42,6 +43,7 @@ def validate(request: Request, settings: Settings) -> Validated:
         DeviceError: The device cannot do it.
         ArtifactError: The release cannot be read, or nothing can be attached to it.
     """
+    join_page()
     if request.device not in settings.devices:
         raise DeviceUnknown(nearest_device(request.device, settings.devices))
     workspace, evaluation = workspace_of(settings), settings.evaluation

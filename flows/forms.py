@@ -1,0 +1,226 @@
+"""The forms of the deployments: what a person fills in on a page, turned into overrides of the settings.
+
+What is left empty comes from the profile and from the environment of the machine that does the work. The forms' JSON
+schema is what the server checks, what the command line checks and what the page is drawn from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from artifacts.reference import parse_reference
+from artifacts.variant import Chip, Precision
+from settings.errors import Problem, SettingsError
+from settings.load import load_settings
+from settings.matrix import MAX_BATCH, MatrixRow
+from settings.model import Settings
+from settings.toml_text import format_value
+from tasks.devices.records import Request
+
+ShippedProfile = Literal["coco", "sample"]
+Batch = Annotated[int, Field(ge=1, le=MAX_BATCH)]
+Version = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)*([a-z]+[0-9]+)?$")]
+Key = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$", max_length=200)]
+Scalar = bool | int | float | str
+
+
+class Form(BaseModel):
+    """What all forms have."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    profile: ShippedProfile = Field(
+        default="sample", description="The profile that everything left empty comes from", examples=["sample"]
+    )
+    profile_file: str | None = Field(
+        default=None,
+        pattern=r"\.toml$",
+        description="A profile of your own in place of a shipped one: path of a .toml file on the machine that works",
+        examples=["/srv/profiles/traffic.toml"],
+    )
+    overrides: dict[Key, Scalar | list[Scalar] | None] = Field(
+        default={},
+        description="Every other setting, by its dotted key; the keys are what `python -m flows.build --settings` "
+        "prints. null unsets",
+        examples=[{"simulator.images": 0, "workers": 4}],
+    )
+
+    @property
+    def source(self) -> str | Path:
+        """What `load_settings` takes as the profile."""
+        return self.profile if self.profile_file is None else Path(self.profile_file)
+
+    def named(self) -> Mapping[str, object]:
+        """The settings that fields of this form stand for, by dotted key; None where a field was left empty."""
+        return {}
+
+
+class BuildForm(Form):
+    """What to build."""
+
+    chips: list[Chip] | None = Field(
+        default=None, min_length=1, description="Only these chips of the profile's matrix; empty builds all of it"
+    )
+    precisions: list[Precision] | None = Field(
+        default=None, min_length=1, description="Only these precisions of the profile's matrix"
+    )
+    batches: list[Batch] | None = Field(
+        default=None, min_length=1, description="Only these batch sizes of the profile's matrix, images", examples=[[1]]
+    )
+    toolchain_version: Version | None = Field(
+        default=None, description="Exact version of the compiler's package", examples=["1.30.2"]
+    )
+    calibration_count: int | None = Field(
+        default=None, ge=1, le=100_000, description="Images in the curated calibration set"
+    )
+    calibration_method: Literal["kl", "max", "mse", "percentile9999", "aciq_gauss", "aciq_laplace"] | None = Field(
+        default=None, description="How the compiler derives a tensor's range from the calibration images"
+    )
+    evaluation_limit: int | None = Field(
+        default=None, ge=1, le=1_000_000, description="Measure accuracy on only the first so many images, by image id"
+    )
+    release_version: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$",
+        description="Version tag of the release",
+        examples=["2026.11"],
+    )
+    push: str | None = Field(
+        default=None,
+        description="Repository on a registry server that the release is pushed to as well: HOST[:PORT]/REPOSITORY",
+        examples=["registry.example.com/models/centernet"],
+    )
+    move_latest: bool = Field(
+        default=True, description="Whether `latest` means this release afterwards, here and where it is pushed to"
+    )
+
+    def named(self) -> Mapping[str, object]:
+        """The settings that fields of this form stand for, by dotted key; None where a field was left empty."""
+        return {
+            "toolchain.version": self.toolchain_version,
+            "calibration.count": self.calibration_count,
+            "calibration.method": self.calibration_method,
+            "evaluation.limit": self.evaluation_limit,
+            "release.version": self.release_version,
+            "release.push": self.push,
+        }
+
+
+class WatchForm(Form):
+    """What to look for."""
+
+    compiler: Version | None = Field(
+        default=None, description="The compiler release to try; empty takes the newest of the package index"
+    )
+    dry_run: bool = Field(default=False, description="Only say what would be done")
+
+
+class CleanForm(Form):
+    """What to clean."""
+
+    older_than: float | None = Field(
+        default=None, ge=0, le=36500, description="What was written within so many days stays, days; empty: keep.days"
+    )
+    remove: bool = Field(default=True, description="Whether anything is removed, or only told")
+
+
+class ValidateForm(Form):
+    """What to validate, and where."""
+
+    reference: str | None = Field(
+        default=None,
+        description="The release, as oci:FOLDER:TAG or HOST[:PORT]/REPOSITORY[:TAG|@DIGEST]; empty takes the newest "
+        "that the profile published",
+        examples=["registry.example.com/models/centernet:latest"],
+    )
+    device: str = Field(
+        default="simulator",
+        pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$",
+        max_length=40,
+        description="A device of the settings, by its name",
+    )
+    chip: Chip | None = Field(default=None, description="Only models for this chip; empty takes the device's own")
+    precision: Precision | None = Field(default=None, description="Only models in this precision")
+    batch: Batch | None = Field(default=None, description="Only models that take so many images at once")
+    cores: int | None = Field(default=None, ge=1, le=2, description="Only models for so many cores")
+    every: bool = Field(default=False, description="All models that fit; otherwise exactly one has to fit")
+    limit: int | None = Field(
+        default=None, ge=1, le=1_000_000, description="Measure on only the first so many images, by image id"
+    )
+    evidence: bool = Field(default=True, description="Attach what is found to the release")
+
+    def request(self, settings: Settings) -> Request:
+        """Return what the validation is asked for.
+
+        Args:
+            settings: Where the release is when the form names none.
+
+        Raises:
+            BadReference: The form's reference is none.
+        """
+        reference = parse_reference(self.reference or f"oci:{settings.release.repository}")
+        wish = self.model_dump(include={"device", "chip", "precision", "batch", "cores", "every", "limit", "evidence"})
+        return Request(reference=str(reference), **wish)
+
+
+def settings_of(form: Form, environ: Mapping[str, str]) -> Settings:
+    """Load the settings that a form asks for, on the machine that is to do the work.
+
+    Args:
+        form: The form.
+        environ: This machine's environment; `CENTERNET_...` wins over the profile, the form over both.
+
+    Raises:
+        SettingsError: Anything is wrong; it holds every problem found.
+    """
+    overrides = overrides_of(form)
+    settings = load_settings(form.source, overrides=overrides, environ=environ)
+    if not isinstance(form, BuildForm) or not (form.chips or form.precisions or form.batches):
+        return settings
+    rows = list(restricted(settings.matrix, form.chips, form.precisions, form.batches))
+    if not rows:
+        raise SettingsError([Problem("matrix", f"nothing of profile {settings.profile} is left of it", "the form")])
+    matrix = format_value([row.model_dump(mode="json") for row in rows])
+    return load_settings(form.source, overrides=[*overrides, f"matrix={matrix}"], environ=environ)
+
+
+def overrides_of(form: Form) -> tuple[str, ...]:
+    """Return what `--set` would be given for a form, `KEY=VALUE` each; its own fields win over its overrides."""
+    values: dict[str, object] = dict(form.overrides)
+    values.update({key: value for key, value in form.named().items() if value is not None})
+    return tuple(f"{key}={_text(value)}" for key, value in values.items())
+
+
+def restricted(
+    matrix: Sequence[MatrixRow],
+    chips: Sequence[Chip] | None,
+    precisions: Sequence[Precision] | None,
+    batches: Sequence[int] | None,
+) -> Iterator[MatrixRow]:
+    """Leave of a matrix what is asked for.
+
+    Args:
+        matrix: The rows.
+        chips: Those that stay; None keeps all.
+        precisions: The same of precisions.
+        batches: The same of batch sizes, images.
+
+    Yields:
+        The rows of which something is left.
+    """
+    for row in matrix:
+        left: dict[str, Any] = {
+            "precisions": tuple(one for one in row.precisions if precisions is None or one in precisions),
+            "batches": tuple(one for one in row.batches if batches is None or one in batches),
+        }
+        if (chips is None or row.chip in chips) and all(left.values()):
+            yield row.model_copy(update=left)
+
+
+def _text(value: object) -> str:
+    # Text as it is: the settings know where 1.30 is a version and where a number.
+    return value if isinstance(value, str) else format_value(value)
