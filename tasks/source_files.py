@@ -32,7 +32,7 @@ def obtain(source: FileSource, workspace: Workspace) -> Path:
     """
     if _ships(source):
         return _shipped(source)
-    name, kept = _name(source), _kept(source, workspace)
+    name, kept = _name(source), kept_at(source, workspace)
     wanted = Source(name=name, recorded_as=kept.name, mirrors=source.mirrors, size=source.size, digest=source.digest)
     return fetch(wanted, kept, options=download_options(workspace, record_first_use=source.record_first_use)).path
 
@@ -50,7 +50,7 @@ def check_here(source: FileSource, workspace: Workspace) -> None:
     if _ships(source):
         _shipped(source)
         return
-    if _kept(source, workspace).exists():
+    if kept_at(source, workspace).exists():
         return
     name, failures = _name(source), []
     for mirror in source.mirrors:
@@ -71,6 +71,13 @@ def download_options(workspace: Workspace, *, record_first_use: bool) -> Options
     return Options(record_first_use=record_first_use, lock_file=Path(workspace.cache) / "downloads" / LOCK_FILE)
 
 
+def kept_at(source: FileSource, workspace: Workspace) -> Path:
+    """Return where the download of a source is kept, which need not be there yet."""
+    # Two sources must not share a target or an entry of the lock file, though their files may have one name.
+    prefix = hex_of(digest_bytes((source.digest or _first(source)).encode()))[:8]
+    return Path(workspace.cache) / "downloads" / f"{prefix}-{_name(source)}"
+
+
 def _ships(source: FileSource) -> bool:
     # The settings let no other source be without a digest.
     return source.digest is None and not source.record_first_use
@@ -88,12 +95,6 @@ def _shipped(source: FileSource) -> Path:
 
 def _name(source: FileSource) -> str:
     return _first(source).rstrip("/").rpartition("/")[2]
-
-
-def _kept(source: FileSource, workspace: Workspace) -> Path:
-    # Two sources must not share a target or an entry of the lock file, though their files may have one name.
-    prefix = hex_of(digest_bytes((source.digest or _first(source)).encode()))[:8]
-    return Path(workspace.cache) / "downloads" / f"{prefix}-{_name(source)}"
 
 
 def _first(source: FileSource) -> str:

@@ -1,0 +1,1 @@
+"""Cleaning: what nothing reaches any more is found, told, and removed."""
