@@ -1,5 +1,7 @@
 # make build [PROFILE=sample|coco|PATH.toml] [ARGS="--set key=value --explain"]
 # make test
+# make serve, make serve-stop      a server with its pages, a worker and the deployments, in the background
+# make clean-store [ARGS=--yes]    what nothing needs any more: says what it would free, removes it with --yes
 
 PROFILE ?= sample
 PYTHON ?= python3
@@ -14,10 +16,19 @@ export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 DEVICE_PYTHON ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.8.*/bin/python) 3.8)
 DEVICE := .venv-device
 
-.PHONY: build test test-quick test-compiler test-device wheel lint clean
+.PHONY: build serve serve-stop clean-store test test-quick test-compiler test-device wheel lint clean
 
 build: $(READY)
 	$(RUN) -m flows.build --profile $(PROFILE) $(ARGS)
+
+serve: $(READY)
+	$(RUN) -m flows.serve start $(ARGS)
+
+serve-stop: $(READY)
+	$(RUN) -m flows.serve stop
+
+clean-store: $(READY)
+	$(RUN) -m flows.clean_store --profile $(PROFILE) $(ARGS)
 
 test: lint test-quick test-device test-compiler
 

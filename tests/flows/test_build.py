@@ -14,7 +14,7 @@ Capture = pytest.CaptureFixture[str]
 FP32, INT8 = "BM1688/centernet_fp32_1b.bmodel", "BM1684X/centernet_int8_4b.bmodel"
 STEPS = {
     *("trace", "draw evaluation scenes", "draw calibration scenes", "curate", "import b1", "import b4", "calibrate"),
-    *("evaluate pytorch", "evaluate torchscript", "gate", "draw golden scenes"),
+    *("evaluate pytorch", "evaluate torchscript", "gate", "draw golden scenes", "report"),
     *(f"{verb} {rung}" for verb in ("lower", "evaluate", "golden") for rung in ("BM1688 fp32", "BM1684X int8")),
     *(f"{verb} {path}" for verb in ("compile", "simulate") for path in (FP32, INT8)),
 }
@@ -82,6 +82,7 @@ def test_a_variant_that_fails_the_gate_keeps_everything_from_being_published(
     assert again.digest == digest and layout.check(again.folder / "registry") == []
     assert sorted(path.relative_to(kept).as_posix() for path in kept.rglob("*.bmodel")) == [INT8, FP32]
     assert "## Not passed" in (again.folder / "report.md").read_text()
+    assert "1 of 2 variants did not pass the gate" in (again.folder / "report.html").read_text()
 
 
 @pytest.mark.parametrize(
