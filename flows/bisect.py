@@ -23,12 +23,12 @@ from flows.rebuild import with_compiler
 from flows.run_log import join_page
 from settings.model import Settings
 from tasks.errors import ToolchainError
-from tasks.figures import Measure, Side
 from tasks.measurements import measurements
 from tasks.publish import assemble
-from tasks.search import Outcome, first_bad
 from tasks.toolchain import releases as index
-from tasks.verdict import compare
+from tasks.verdict.compare import compare
+from tasks.verdict.figures import Measure, Side
+from tasks.verdict.search import Outcome, first_bad
 
 log = logging.getLogger(__name__)
 

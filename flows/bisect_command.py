@@ -14,8 +14,8 @@ from flows.command import DONE, FAILED, WRONG_USAGE, add_settings, carried_out, 
 from flows.preflight import prepare
 from settings.matrix import MatrixRow
 from settings.model import Settings
-from tasks.figures import MEASURES, Measure
 from tasks.toolchain.releases import is_newer
+from tasks.verdict.figures import MEASURES, Measure
 
 if TYPE_CHECKING:
     from flows.bisect import Bisected

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from settings.model import Settings
-from tasks.baseline import LastGood, last_good
 from tasks.toolchain.releases import is_newer, newest
+from tasks.verdict.baseline import LastGood, last_good
 
 
 class Looked(NamedTuple):

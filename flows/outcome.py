@@ -16,16 +16,16 @@ from artifacts.store import Blob
 from flows.findings import Findings
 from flows.story import tell_findings, tell_release
 from settings.model import Settings
-from tasks.baseline import last_good
 from tasks.errors import GateFailed
 from tasks.measurements import measurements
 from tasks.publish import CHANNEL, PublishedRelease, Results, assemble, publish, release_files
 from tasks.push import push
 from tasks.records import Evidence
-from tasks.report import about, failed, markdown, timings
-from tasks.report_page import PAGE_TITLE, draw_report
-from tasks.report_view import commands
+from tasks.report.page import PAGE_TITLE, draw_report
+from tasks.report.text import about, failed, markdown, timings
+from tasks.report.view import commands
 from tasks.toolchain.releases import is_newer
+from tasks.verdict.baseline import last_good
 from tasks.workspace import Workspace
 
 log = logging.getLogger(__name__)

@@ -13,11 +13,11 @@ from flows.investigate import investigate
 from flows.outcome import draft, release, report_path
 from flows.story import tell_verdict
 from settings.model import Settings
-from tasks.baseline import LastGood, last_good
-from tasks.figures import Side
 from tasks.publish import CHANNEL, PublishedRelease
-from tasks.verdict import Comparison, compare
-from tasks.verdict_text import verdict_page
+from tasks.verdict.baseline import LastGood, last_good
+from tasks.verdict.compare import Comparison, compare
+from tasks.verdict.figures import Side
+from tasks.verdict.text import verdict_page
 
 log = logging.getLogger(__name__)
 

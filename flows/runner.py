@@ -9,7 +9,7 @@ from typing import Any
 from prefect.context import FlowRunContext
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
-from flows.cluster_errors import DaskMissing
+from flows.cluster.errors import DaskMissing
 from settings.model import Settings
 from tasks.workspace import Workspace
 
@@ -43,8 +43,8 @@ def tasks_on(settings: Settings, workspace: Workspace) -> Iterator[None]:
 def _workers(scheduler: str, context: FlowRunContext, workspace: Workspace) -> Iterator[None]:
     try:
         # Imported late: it takes a second, and most builds need none of it.
-        from flows.cluster import Cluster, followed
-        from flows.cluster_check import check_workers
+        from flows.cluster.check import check_workers
+        from flows.cluster.steps import Cluster, followed
     except ModuleNotFoundError as error:
         raise DaskMissing(str(error.name)) from error
 

@@ -16,9 +16,9 @@ from prefect.context import FlowRunContext, TaskRunContext
 from flows.findings import Findings
 from flows.story_text import refusal, release_text, summary
 from tasks.publish import PublishedRelease
-from tasks.report import VARIANT_HEADING, ladder, variant_rows
-from tasks.report_page import Drawn
-from tasks.report_view import Sheet, classes, reasons
+from tasks.report.page import Drawn
+from tasks.report.text import VARIANT_HEADING, ladder, variant_rows
+from tasks.report.view import Sheet, classes, reasons
 
 log = logging.getLogger(__name__)
 

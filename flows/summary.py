@@ -12,7 +12,7 @@ from artifacts.release import ReleaseRecord, VariantRecord
 from settings.model import Settings
 from tasks import journal
 from tasks.publish import PublishedRelease
-from tasks.report import DEMONSTRATION
+from tasks.report.text import DEMONSTRATION
 from tasks.workspace import Workspace
 
 

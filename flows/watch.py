@@ -22,7 +22,7 @@ from flows.look import Looked, look
 from flows.run_log import join_page
 from settings.model import Settings
 from tasks.publish import PublishedRelease
-from tasks.verdict_text import summary
+from tasks.verdict.text import summary
 
 if TYPE_CHECKING:
     from flows.rebuild import Rebuilt

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from artifacts.errors import StoreNotWritable
 from flows import terminal
-from flows.cluster_errors import DaskMissing, PrefectUnnamed, SchedulerNotReached
+from flows.cluster.errors import DaskMissing, PrefectUnnamed, SchedulerNotReached
 from flows.server import check_reachable
 from settings.operations import SCHEDULER_PATTERN
 from tasks.toolchain.provision import cache_root
@@ -25,7 +25,7 @@ from tasks.toolchain.provision import cache_root
 if TYPE_CHECKING:
     from distributed import Worker
 
-    from tasks.machine import Machine
+    from tasks.exchange.machine import Machine
 
 DONE, FAILED, WRONG_USAGE = 0, 1, 2
 
@@ -135,7 +135,7 @@ def _check(store: Path) -> None:
 
 
 def _machine(options: argparse.Namespace, store: Path) -> Machine:
-    from tasks.machine import Machine
+    from tasks.exchange.machine import Machine
 
     exchange = None if options.exchange is None else str(options.exchange.expanduser().absolute())
     return Machine(name=options.name, store=str(store), cache=str(cache_root()), exchange_folder=exchange)
@@ -145,8 +145,8 @@ async def _serve(scheduler: str, slots: int, machine: Machine) -> int:
     from distributed import Worker
 
     from artifacts.store import ContentStore
-    from flows import remote
-    from flows.capability import resources
+    from flows.cluster import remote
+    from flows.cluster.capability import resources
 
     remote.settle_in(machine)
     ContentStore(machine.store).sweep()
@@ -178,7 +178,7 @@ async def _serve(scheduler: str, slots: int, machine: Machine) -> int:
 
 
 async def _withdraw(worker: Worker) -> None:
-    from flows import remote
+    from flows.cluster import remote
 
     busy = remote.at_work()
     log.info("ending; %s", f"{busy} step(s) that are at work go to other workers" if busy else "no step is at work")
@@ -189,7 +189,7 @@ async def _withdraw(worker: Worker) -> None:
 
 def _leave(status: int) -> None:
     # Not sys.exit where steps are at work: the interpreter would wait for their threads. Their processes end with us.
-    from flows import remote
+    from flows.cluster import remote
 
     if remote.at_work():
         sys.stdout.flush()

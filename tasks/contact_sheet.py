@@ -11,7 +11,7 @@ import numpy as np
 
 from tasks.errors import BadImage
 from tasks.images import read_image
-from tasks.jpeg import encode
+from tasks.report.jpeg import encode
 
 _GAP = 4
 _LINE = 12

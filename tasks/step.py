@@ -35,13 +35,13 @@ from artifacts.digest import digest_bytes, hex_of
 from artifacts.errors import ArtifactError
 from artifacts.files import atomic_write
 from tasks.errors import KeyFailure
+from tasks.exchange.machine import own, own_workspace, tell
+from tasks.exchange.sharing import hand_over, missing, recorded
 from tasks.journal import NAMED_CHANGES, Entry, Outcome, append
 from tasks.keys import Fields, changes, key_fields, key_of
 from tasks.locks import FlockLockManager
 from tasks.log_reference import kept_log, left_log
-from tasks.machine import own, own_workspace, tell
 from tasks.records import Record
-from tasks.sharing import hand_over, missing, recorded
 from tasks.workspace import Workspace
 
 P = ParamSpec("P")

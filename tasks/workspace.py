@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from artifacts.files import storage_errors
 from artifacts.store import ContentStore
 from settings.operations import ExchangeSettings
-from tasks.exchange import Exchange, SharedStore, exchange_of
+from tasks.exchange.base import Exchange, SharedStore, exchange_of
 
 
 class Workspace(BaseModel):

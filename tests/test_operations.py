@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "operations.md"
-MODULES = ("artifacts.errors", "tasks.errors", "flows.errors", "flows.cluster_errors")
+MODULES = ("artifacts.errors", "tasks.errors", "flows.errors", "flows.cluster.errors")
 
 # Of records inside a release and of bmodels: a reader meets them as damage of the registry, which the page has.
 INSIDE = {"BadDigest", "BadRecord", "BadVariant", "BmodelError", "NewerSchema", "BadReference", "GateNotPassed"}

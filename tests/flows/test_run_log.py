@@ -58,7 +58,7 @@ def test_lines_of_threads_without_a_run_are_on_the_page_of_the_run_that_joined(
         join_page()
         join_page()
         work.submit().result()
-        thread = threading.Thread(target=logging.getLogger("flows.cluster").info, args=("from afar",))
+        thread = threading.Thread(target=logging.getLogger("flows.cluster.steps").info, args=("from afar",))
         thread.start()
         thread.join()
         logging.getLogger("somebody.else").warning("not ours")

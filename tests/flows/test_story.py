@@ -13,9 +13,9 @@ from flows import story
 from flows.findings import Findings
 from flows.story_text import refusal, release_text, summary
 from tasks.publish import PublishedRelease
-from tasks.report import about
-from tasks.report_page import draw_report
-from tasks.report_view import commands
+from tasks.report.page import draw_report
+from tasks.report.text import about
+from tasks.report.view import commands
 from tests.flows.conftest import Run
 from tests.flows.pages import artifacts_of, runs_of
 from tests.flows.tiny import TinyBuild

@@ -15,8 +15,8 @@ from artifacts import layout
 from flows.command import run_build
 from flows.watch_command import run_watch
 from tasks.errors import IndexUnreachable
-from tasks.figures import Side
-from tasks.verdict import Comparison, compare
+from tasks.verdict.compare import Comparison, compare
+from tasks.verdict.figures import Side
 from tests.flows.compilers import Compilers, replaced
 from tests.flows.tiny import TinyBuild
 

@@ -19,7 +19,7 @@ from artifacts.release import (
     VariantRecord,
 )
 from artifacts.store import Blob
-from tasks.figures import Side
+from tasks.verdict.figures import Side
 
 FP32 = Variant(chip="BM1688", precision="fp32", batch=1)
 INT8 = Variant(chip="BM1688", precision="int8", batch=1)

@@ -1,0 +1,1 @@
+"""Bytes and results on their way between machines that build together."""

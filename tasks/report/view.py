@@ -1,0 +1,171 @@
+"""What stands on the report's page, as plain values that a template puts in order. Pure."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from tasks.publish import METRIC, Results
+from tasks.records import Compiled, Measured
+from tasks.report.charts import Bar, LadderRow
+from tasks.report.text import VARIANT_HEADING, About, failed, ladder, notes, variant_rows
+
+NOTABLE_LOSS = 0.05
+"""A class or size that loses more AP than this is marked."""
+
+
+class Cell(NamedTuple):
+    """One cell of a table."""
+
+    text: str
+    marked: bool = False
+
+
+class Sheet(NamedTuple):
+    """One table; the first cell of a row is what the row is about."""
+
+    caption: str
+    heading: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+
+
+def facts(results: Results, build: About) -> Iterator[tuple[str, str]]:
+    """Yield what a reader must know to place the numbers: term and text."""
+    yield "Profile", build.profile
+    yield "Network", build.network
+    yield "Weights", results.checkpoint.blob.digest
+    yield from notes(results, build)
+
+
+def variants(results: Results) -> Sheet:
+    """Make the table of the bmodels."""
+    rows = (tuple(Cell(text, text == "FAILED") for text in row) for row in variant_rows(results))
+    return Sheet("One row a bmodel", VARIANT_HEADING, tuple(rows))
+
+
+def rungs(results: Results) -> Sheet:
+    """Make the table of the loss ladder."""
+    heading, rows = ladder(results)
+    return Sheet("Every rung with its loss against the first", heading, tuple(tuple(map(Cell, row)) for row in rows))
+
+
+def sizes(results: Results) -> Sheet | None:
+    """Make the table of AP by the size of objects; None where AP means nothing."""
+    columns = {name: one.by_size for name, one in distinct(results).items()}
+    return _by(columns, "objects", "AP by size (COCO: small is below 32 x 32 pixels, large from 96 x 96)")
+
+
+def classes(results: Results) -> Sheet | None:
+    """Make the table of AP by class; None where AP means nothing."""
+    columns = {name: one.by_class for name, one in distinct(results).items()}
+    return _by(columns, "class", "AP by class, of those that occur in the evaluation set")
+
+
+def distinct(results: Results) -> dict[str, Measured]:
+    """Return the rungs by name; those that agree in all their figures once, under a common name."""
+    groups: list[list[Measured]] = []
+    for rung in (results.network, results.reference, *results.measured):
+        same = (group for group in groups if _figures(group[0]) == _figures(rung))
+        found = next(same, None)
+        if found is None:
+            groups.append([rung])
+        else:
+            found.append(rung)
+    return {common_name(group): group[0] for group in groups}
+
+
+def common_name(rungs: list[Measured]) -> str:
+    """Name rungs together, such as `BM1684X, BM1688 int8`."""
+    chips: dict[str, list[str]] = {}
+    for rung in rungs:
+        if rung.variant is None:
+            chips[rung.rung] = []
+        else:
+            chips.setdefault(rung.variant.precision, []).append(rung.variant.chip)
+    return "; ".join(f"{', '.join(names)} {key}" if names else key for key, names in chips.items())
+
+
+def reasons(results: Results) -> list[tuple[str, tuple[str, ...]]]:
+    """Return what did not pass the gate, with the reasons."""
+    return [(verdict.variant.path, verdict.reasons) for verdict in failed(results.verdicts)]
+
+
+def commands(results: Results) -> list[tuple[str, str]]:
+    """Return the compiler's command lines: what each made, and the line."""
+    found = [(one.variant.path, one.evidence.argv) for one in results.compiled]
+    if results.table is not None:
+        found.insert(0, ("calibration table", results.table.evidence.argv))
+    return [(name, shlex.join(argv)) for name, argv in found]
+
+
+def accuracy_bars(results: Results) -> tuple[list[Bar], tuple[float, str] | None]:
+    """Return AP for each chip and precision, and the network's own; no bars where AP means nothing."""
+    measured = [one for one in results.measured if one.ap is not None and one.variant is not None]
+    found = [Bar(one.rung, one.ap or 0.0, _precision(one), f"{one.ap:.4f}") for one in measured]
+    first = results.network.ap
+    return found, None if first is None else (first, f"PyTorch {first:.4f}")
+
+
+def latency_bars(results: Results) -> list[Bar]:
+    """Return the estimated time of one image for each bmodel that has one."""
+    timed = [one for one in results.compiled if one.estimated_ms is not None]
+    return [
+        Bar(_short(one), ms / one.variant.batch, one.variant.precision, _time(ms, one.variant.batch))
+        for one in timed
+        if (ms := one.estimated_ms) is not None
+    ]
+
+
+def ladder_rows(results: Results) -> list[LadderRow]:
+    """Return what the chart of the loss ladder shows."""
+    first = results.network.ap
+    return [
+        LadderRow(
+            one.rung,
+            None if first is None or one.ap is None else round(first - one.ap, 4) + 0.0,
+            {head: far.snr_db for head, far in one.distances.items()},
+        )
+        for one in (results.network, results.reference, *results.measured)
+    ]
+
+
+ACCURACY_LABEL = METRIC
+LATENCY_LABEL = "estimated milliseconds for one image"
+
+
+def _by(columns: Mapping[str, Mapping[str, float | None]], what: str, caption: str) -> Sheet | None:
+    names = list(
+        dict.fromkeys(name for column in columns.values() for name, value in column.items() if value is not None)
+    )
+    if not names:
+        return None
+    first = next(iter(columns.values()))
+    rows = tuple(
+        (Cell(name), *(_value(column.get(name), first.get(name)) for column in columns.values())) for name in names
+    )
+    return Sheet(caption, (what, *columns), rows)
+
+
+def _value(value: float | None, first: float | None) -> Cell:
+    if value is None:
+        return Cell("-")
+    return Cell(f"{value:.4f}", first is not None and first - value > NOTABLE_LOSS)
+
+
+def _figures(rung: Measured) -> tuple[object, ...]:
+    return rung.ap, rung.ap50, rung.ap75, rung.by_size, rung.by_class
+
+
+def _precision(rung: Measured) -> str:
+    return rung.variant.precision if rung.variant else ""
+
+
+def _short(compiled: Compiled) -> str:
+    variant = compiled.variant
+    cores = f" {variant.cores} cores" if variant.cores > 1 else ""
+    return f"{variant.chip} {variant.precision} b{variant.batch}{cores}"
+
+
+def _time(ms: float, batch: int) -> str:
+    return f"{ms:.2f} ms" if batch == 1 else f"{ms / batch:.2f} ms ({ms:.2f} for {batch})"

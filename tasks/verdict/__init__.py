@@ -1,0 +1,1 @@
+"""Whether one release is worse than another, and since when."""
