@@ -80,9 +80,11 @@ def server_environment(plan: Plan, inherited: Mapping[str, str]) -> dict[str, st
         "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": f"PT{round(min(plan.keep_days, 7) * 86400)}S",
         "PREFECT_SERVER_UI_ENABLED": "true",
         "PREFECT_UI_URL": plan.page,
+        # Else its pages ask port 4200, whatever port they came from.
+        "PREFECT_SERVER_UI_API_URL": plan.api_url,
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
         # A browser or a script on this machine only: another site's page may not talk to it.
-        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": plan.page,
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"{plan.page},{plan.page.replace(LOOPBACK, 'localhost')}",
     }
     return {**keep, **_common(plan, inherited), "PREFECT_SERVER_API_HOST": LOOPBACK}
 

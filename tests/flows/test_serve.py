@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,11 +51,16 @@ def client(serving: TinyServing) -> Iterator[SyncPrefectClient]:
 def test_everything_is_there(serving: TinyServing, client: SyncPrefectClient) -> None:
     assert client.read_work_pool(POOL).type == "process"
     deployments = {str(one.name): one for one in client.read_deployments()}
-    assert set(deployments) == {"sample", "coco", "watch", "release"}
+    assert set(deployments) == {"sample", "coco", "watch", "release", "store"}
     assert {one.work_queue_name for one in deployments.values()} == set(QUEUES)
     assert client.read_global_concurrency_limit_by_name("device-simulator").limit == 1
     assert [one.enabled for one in client.read_automations_by_name(ZOMBIES)] == [True]
     assert str(PROJECT) not in str(deployments["sample"].model_dump(mode="json"))
+
+
+def test_its_pages_ask_the_server_that_they_came_from(serving: TinyServing) -> None:
+    with urllib.request.urlopen(f"http://127.0.0.1:{serving.port}/ui-settings", timeout=30) as answer:
+        assert json.load(answer)["api_url"] == serving.api_url
 
 
 def test_what_is_scheduled_gets_its_runs(serving: TinyServing, client: SyncPrefectClient) -> None:
