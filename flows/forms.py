@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, StringConstraints, model_serializer
+from pydantic.json_schema import SkipJsonSchema
 
 from artifacts.reference import parse_reference
 from artifacts.variant import Chip, Precision
@@ -23,22 +24,36 @@ from tasks.devices.records import Request
 
 ShippedProfile = Literal["coco", "sample"]
 Batch = Annotated[int, Field(ge=1, le=MAX_BATCH)]
+Cores = Annotated[int, Field(ge=1, le=2)]
+Count = Annotated[int, Field(ge=1, le=100_000)]
+Limit = Annotated[int, Field(ge=1, le=1_000_000)]
+Days = Annotated[float, Field(ge=0, le=36500)]
+ProfileFile = Annotated[str, StringConstraints(pattern=r"\.toml$")]
+Tag = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$")]
 Version = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)*([a-z]+[0-9]+)?$")]
 Key = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$", max_length=200)]
 Scalar = bool | int | float | str
+# Left empty. The page draws a plain field for what the schema does not call nullable.
+Empty = SkipJsonSchema[None]
+
+
+def _without_nulls(schema: dict[str, Any]) -> None:
+    for field in schema["properties"].values():
+        # Of what is left out, null would be the default, which the schema refuses.
+        if field.get("default", ...) is None:
+            del field["default"]
 
 
 class Form(BaseModel):
     """What all forms have."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra=_without_nulls)
 
     profile: ShippedProfile = Field(
         default="sample", description="The profile that everything left empty comes from", examples=["sample"]
     )
-    profile_file: str | None = Field(
+    profile_file: ProfileFile | Empty = Field(
         default=None,
-        pattern=r"\.toml$",
         description="A profile of your own in place of a shipped one: path of a .toml file on the machine that works",
         examples=["/srv/profiles/traffic.toml"],
     )
@@ -48,6 +63,10 @@ class Form(BaseModel):
         "prints. null unsets",
         examples=[{"simulator.images": 0, "workers": 4}],
     )
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_empty(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in dump(self).items() if value is not None}
 
     @property
     def source(self) -> str | Path:
@@ -62,34 +81,36 @@ class Form(BaseModel):
 class BuildForm(Form):
     """What to build."""
 
-    chips: list[Chip] | None = Field(
-        default=None, min_length=1, description="Only these chips of the profile's matrix; empty builds all of it"
+    chips: list[Chip] = Field(
+        default=[], description="Only these chips of the profile's matrix; empty builds all of it"
     )
-    precisions: list[Precision] | None = Field(
-        default=None, min_length=1, description="Only these precisions of the profile's matrix"
+    precisions: list[Precision] = Field(default=[], description="Only these precisions of the profile's matrix")
+    batches: list[Batch] = Field(
+        default=[], description="Only these batch sizes of the profile's matrix, images", examples=[[1]]
     )
-    batches: list[Batch] | None = Field(
-        default=None, min_length=1, description="Only these batch sizes of the profile's matrix, images", examples=[[1]]
-    )
-    toolchain_version: Version | None = Field(
-        default=None, description="Exact version of the compiler's package", examples=["1.30.2"]
-    )
-    calibration_count: int | None = Field(
-        default=None, ge=1, le=100_000, description="Images in the curated calibration set"
-    )
-    calibration_method: Literal["kl", "max", "mse", "percentile9999", "aciq_gauss", "aciq_laplace"] | None = Field(
-        default=None, description="How the compiler derives a tensor's range from the calibration images"
-    )
-    evaluation_limit: int | None = Field(
-        default=None, ge=1, le=1_000_000, description="Measure accuracy on only the first so many images, by image id"
-    )
-    release_version: str | None = Field(
+    toolchain_version: Version | Empty = Field(
         default=None,
-        pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$",
+        description="Exact version of the compiler's package",
+        examples=["1.30.2"],
+    )
+    calibration_count: Count | Empty = Field(
+        default=None,
+        description="Images in the curated calibration set",
+    )
+    calibration_method: Literal["kl", "max", "mse", "percentile9999", "aciq_gauss", "aciq_laplace"] | Empty = Field(
+        default=None,
+        description="How the compiler derives a tensor's range from the calibration images",
+    )
+    evaluation_limit: Limit | Empty = Field(
+        default=None,
+        description="Measure accuracy on only the first so many images, by image id",
+    )
+    release_version: Tag | Empty = Field(
+        default=None,
         description="Version tag of the release",
         examples=["2026.11"],
     )
-    push: str | None = Field(
+    push: str | Empty = Field(
         default=None,
         description="Repository on a registry server that the release is pushed to as well: HOST[:PORT]/REPOSITORY",
         examples=["registry.example.com/models/centernet"],
@@ -113,8 +134,9 @@ class BuildForm(Form):
 class WatchForm(Form):
     """What to look for."""
 
-    compiler: Version | None = Field(
-        default=None, description="The compiler release to try; empty takes the newest of the package index"
+    compiler: Version | Empty = Field(
+        default=None,
+        description="The compiler release to try; empty takes the newest of the package index",
     )
     dry_run: bool = Field(default=False, description="Only say what would be done")
 
@@ -122,8 +144,9 @@ class WatchForm(Form):
 class CleanForm(Form):
     """What to clean."""
 
-    older_than: float | None = Field(
-        default=None, ge=0, le=36500, description="What was written within so many days stays, days; empty: keep.days"
+    older_than: Days | Empty = Field(
+        default=None,
+        description="What was written within so many days stays, days; empty: keep.days",
     )
     remove: bool = Field(default=True, description="Whether anything is removed, or only told")
 
@@ -131,7 +154,7 @@ class CleanForm(Form):
 class ValidateForm(Form):
     """What to validate, and where."""
 
-    reference: str | None = Field(
+    reference: str | Empty = Field(
         default=None,
         description="The release, as oci:FOLDER:TAG or HOST[:PORT]/REPOSITORY[:TAG|@DIGEST]; empty takes the newest "
         "that the profile published",
@@ -143,13 +166,17 @@ class ValidateForm(Form):
         max_length=40,
         description="A device of the settings, by its name",
     )
-    chip: Chip | None = Field(default=None, description="Only models for this chip; empty takes the device's own")
-    precision: Precision | None = Field(default=None, description="Only models in this precision")
-    batch: Batch | None = Field(default=None, description="Only models that take so many images at once")
-    cores: int | None = Field(default=None, ge=1, le=2, description="Only models for so many cores")
+    chip: Chip | Empty = Field(
+        default=None,
+        description="Only models for this chip; empty takes the device's own",
+    )
+    precision: Precision | Empty = Field(default=None, description="Only models in this precision")
+    batch: Batch | Empty = Field(default=None, description="Only models that take so many images at once")
+    cores: Cores | Empty = Field(default=None, description="Only models for so many cores")
     every: bool = Field(default=False, description="All models that fit; otherwise exactly one has to fit")
-    limit: int | None = Field(
-        default=None, ge=1, le=1_000_000, description="Measure on only the first so many images, by image id"
+    limit: Limit | Empty = Field(
+        default=None,
+        description="Measure on only the first so many images, by image id",
     )
     evidence: bool = Field(default=True, description="Attach what is found to the release")
 
@@ -181,7 +208,7 @@ def settings_of(form: Form, environ: Mapping[str, str]) -> Settings:
     settings = load_settings(form.source, overrides=overrides, environ=environ)
     if not isinstance(form, BuildForm) or not (form.chips or form.precisions or form.batches):
         return settings
-    rows = list(restricted(settings.matrix, form.chips, form.precisions, form.batches))
+    rows = list(restricted(settings.matrix, form.chips or None, form.precisions or None, form.batches or None))
     if not rows:
         raise SettingsError([Problem("matrix", f"nothing of profile {settings.profile} is left of it", "the form")])
     matrix = format_value([row.model_dump(mode="json") for row in rows])

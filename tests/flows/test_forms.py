@@ -10,12 +10,12 @@ from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
 from artifacts.variant import CHIPS, PRECISIONS
-from flows.forms import BuildForm, Form, ShippedProfile, ValidateForm, WatchForm, overrides_of, settings_of
+from flows.forms import BuildForm, CleanForm, Form, ShippedProfile, ValidateForm, WatchForm, overrides_of, settings_of
 from settings.errors import SettingsError
 from settings.load import known_profiles, load_settings
 from settings.sections import CalibrationSettings
 
-FORMS = (BuildForm, WatchForm, ValidateForm)
+FORMS = (BuildForm, WatchForm, ValidateForm, CleanForm)
 
 
 def matrix_of(form: BuildForm) -> list[str]:
@@ -73,6 +73,10 @@ def test_a_restricted_matrix_leaves_what_is_asked_for(wish: dict[str, Any], left
     assert matrix_of(BuildForm(**wish)) == [f"BM1684/centernet_{stem}.bmodel" for stem in left]
 
 
+def test_an_empty_list_leaves_the_matrix_as_it_is() -> None:
+    assert matrix_of(BuildForm(chips=[], batches=[])) == matrix_of(BuildForm())
+
+
 def test_cores_of_a_row_stay_with_it() -> None:
     assert "BM1688/centernet_int8_4b_2core.bmodel" in matrix_of(BuildForm(precisions=["int8"], batches=[4]))
 
@@ -116,7 +120,8 @@ def test_what_no_form_has_is_refused_by_schema_and_code_alike(form: type[Form], 
     ("form", "wrong"),
     [
         (BuildForm, {"chips": ["BM1680"]}),
-        (BuildForm, {"chips": []}),
+        (BuildForm, {"chips": None}),
+        (BuildForm, {"push": 5}),
         (BuildForm, {"batches": [0]}),
         (BuildForm, {"batches": [65]}),
         (BuildForm, {"toolchain_version": "latest"}),
@@ -144,10 +149,19 @@ def test_an_override_of_what_is_no_key_is_refused(key: str) -> None:
 def test_the_choices_of_the_forms_are_those_of_the_project() -> None:
     build = BuildForm.model_json_schema()["properties"]
     assert get_args(ShippedProfile) == known_profiles()
-    assert build["chips"]["anyOf"][0]["items"]["enum"] == list(CHIPS)
-    assert build["precisions"]["anyOf"][0]["items"]["enum"] == list(PRECISIONS)
+    assert build["chips"]["items"]["enum"] == list(CHIPS)
+    assert build["precisions"]["items"]["enum"] == list(PRECISIONS)
     methods = CalibrationSettings.model_json_schema()["properties"]["method"]["enum"]
-    assert build["calibration_method"]["anyOf"][0]["enum"] == methods
+    assert build["calibration_method"]["enum"] == methods
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_page_draws_plain_fields_and_what_it_begins_with_is_accepted(form: type[Form]) -> None:
+    schema = form.model_json_schema()
+    unions = [
+        name for name, field in schema["properties"].items() if "anyOf" in field or field.get("default", 0) is None
+    ]
+    assert unions == [] and Draft202012Validator(schema).is_valid(form().model_dump(mode="json"))
 
 
 @pytest.mark.parametrize("form", FORMS)
