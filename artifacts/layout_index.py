@@ -34,7 +34,7 @@ def make_layout(root: Path) -> None:
     if is_layout(root):
         return
     others = [entry.name for entry in root.iterdir() if not entry.name.startswith(".")] if root.is_dir() else []
-    if others:
+    if others and not is_layout(root):  # another publisher may have made it since the first look
         raise LayoutError(f"{root} holds {others[0]!r} and is no registry layout: choose another folder.")
     atomic_write(root / LAYOUT_FILE, canonical_json({"imageLayoutVersion": _LAYOUT_VERSION}))
 

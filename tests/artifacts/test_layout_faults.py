@@ -6,7 +6,7 @@ from typing import Callable
 
 import pytest
 
-from artifacts import layout
+from artifacts import layout, layout_index
 from artifacts.errors import (
     LayoutError,
     NoSpace,
@@ -27,6 +27,14 @@ def test_publishers_that_race_keep_all_their_tags(root: Path) -> None:
     assert all_at_once([publisher(number) for number in range(6)]) == [0] * 6
     assert sorted(layout.tags(root)) == sorted([*versions, "latest"])
     assert layout.check(root) == []
+
+
+def test_a_layout_that_another_publisher_makes_meanwhile_is_taken(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    layout_index.make_layout(root)
+    answers = iter([False])
+    monkeypatch.setattr(layout_index, "is_layout", lambda path: next(answers, True))
+    layout_index.make_layout(root)
+    assert layout.tags(root) == {}
 
 
 def test_a_publisher_killed_at_any_moment_leaves_a_sound_layout(root: Path) -> None:
