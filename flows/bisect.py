@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 if __name__ == "__main__":
     # Before the imports: they take seconds, which a mistake on the command line should not wait for.
@@ -13,8 +12,7 @@ if __name__ == "__main__":
 
     sys.exit(run_bisect(sys.argv[1:]))
 
-from prefect import Flow, flow
-from prefect.client.schemas.objects import FlowRun, State
+from prefect import flow
 from pydantic import BaseModel, ConfigDict
 
 from flows.errors import NothingWorse
@@ -100,19 +98,6 @@ def bisect(settings: Settings, good: str, bad: str, measures: Sequence[Measure])
     if trials[bad].outcome == "good":
         raise NothingWorse(good, bad)
     return Bisected(candidates=first_bad(releases, tried), trials=tuple(trials.values()))
-
-
-def configured(started: Callable[[str], object]) -> Flow[..., Bisected]:
-    """Return the flow as one process runs it.
-
-    Args:
-        started: Called with the flow run's id when it begins.
-    """
-
-    def on_running(flow: Flow[..., Bisected], flow_run: FlowRun, state: State[Any]) -> None:
-        started(str(flow_run.id))
-
-    return bisect.with_options(on_running=[on_running])
 
 
 def _tried(compiler: str, baseline: Side, settings: Settings, measures: Sequence[Measure]) -> Trial:

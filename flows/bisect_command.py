@@ -77,9 +77,10 @@ def _bisect(settings: Settings, good: str, bad: str, measures: Sequence[Measure]
     workspace = prepare(settings)
 
     def work(started: Callable[[str], object]) -> Bisected:
-        from flows.bisect import configured
+        from flows.bisect import bisect
+        from flows.engine import announcing
 
-        return configured(started)(settings, good, bad, measures)
+        return announcing(bisect, started)(settings, good, bad, measures)
 
     done = in_prefect(workspace, received, work)
     print()

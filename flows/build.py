@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from typing import Any
 
 if __name__ == "__main__":
     # Before the imports: they take seconds, which a mistake in the settings should not wait for.
@@ -12,8 +10,7 @@ if __name__ == "__main__":
 
     sys.exit(run_build(sys.argv[1:]))
 
-from prefect import Flow, flow
-from prefect.client.schemas.objects import FlowRun, State
+from prefect import flow
 
 from flows.investigate import investigate
 from flows.outcome import conclude
@@ -36,16 +33,3 @@ def build(settings: Settings) -> PublishedRelease:
         TaskError: A step failed.
     """
     return conclude(investigate(settings))
-
-
-def configured(started: Callable[[str], object]) -> Flow[[Settings], PublishedRelease]:
-    """Return the flow as one process runs it.
-
-    Args:
-        started: Called with the flow run's id when it begins.
-    """
-
-    def on_running(flow: Flow[[Settings], PublishedRelease], flow_run: FlowRun, state: State[Any]) -> None:
-        started(str(flow_run.id))
-
-    return build.with_options(on_running=[on_running])

@@ -145,9 +145,10 @@ def _build(settings: Settings, received: list[int], *, explain: bool) -> None:
     workspace = prepare(settings)
 
     def work(started: Callable[[str], object]) -> PublishedRelease:
-        from flows.build import configured
+        from flows.build import build
+        from flows.engine import announcing
 
-        return configured(started)(settings)
+        return announcing(build, started)(settings)
 
     def explained(run: str) -> None:
         from flows.summary import print_explanation

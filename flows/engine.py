@@ -8,12 +8,13 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
-from prefect import tags
+from prefect import Flow, tags
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import FlowRun, State
 from prefect.context import FlowRunContext
 from prefect.filesystems import LocalFileSystem
 from prefect.settings import (
@@ -32,6 +33,9 @@ from flows.serving.plan import HEARTBEAT_S, TAG
 from flows.stopping import end_children
 from tasks.in_use import used
 from tasks.workspace import Workspace
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _FAREWELL_S = 3.0
 _ENDING_POLL_S = 0.2
@@ -121,6 +125,20 @@ def _end_on_sigterm(arrived: socket.socket) -> None:
         while signal.SIGTERM in numbers:
             end_children(())
             time.sleep(_ENDING_POLL_S)
+
+
+def announcing(flow: Flow[P, R], started: Callable[[str], object]) -> Flow[P, R]:
+    """Return a flow that tells when it begins.
+
+    Args:
+        flow: The flow.
+        started: Called with the flow run's id.
+    """
+
+    def on_running(flow: Flow[P, R], flow_run: FlowRun, state: State[Any]) -> None:
+        started(str(flow_run.id))
+
+    return flow.with_options(on_running=[on_running])
 
 
 def mark_cancelled(run: str) -> None:

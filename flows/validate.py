@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from typing import Any
 
 if __name__ == "__main__":
     # Before the imports: they take seconds, which a mistake in the settings should not wait for.
@@ -12,8 +10,7 @@ if __name__ == "__main__":
 
     sys.exit(run_validate(sys.argv[1:]))
 
-from prefect import Flow, flow
-from prefect.client.schemas.objects import FlowRun, State
+from prefect import flow
 
 from artifacts.evidence import summary
 from flows.preflight import workspace_of
@@ -68,16 +65,3 @@ def validate(request: Request, settings: Settings) -> Validated:
         files=tuple(files),
         evidence=summary(attached(request.reference, release.digest)),
     )
-
-
-def configured(started: Callable[[str], object]) -> Flow[[Request, Settings], Validated]:
-    """Return the flow as one process runs it.
-
-    Args:
-        started: Called with the flow run's id when it begins.
-    """
-
-    def on_running(flow: Flow[[Request, Settings], Validated], flow_run: FlowRun, state: State[Any]) -> None:
-        started(str(flow_run.id))
-
-    return validate.with_options(on_running=[on_running])

@@ -13,10 +13,9 @@ from artifacts.evidence import Evidence, evidence_of, summary
 from artifacts.reference import parse_reference
 from artifacts.registry import open_registry
 from artifacts.variant import CHIPS, PRECISIONS
-from flows import terminal
-from flows.command import DONE, FAILED, WRONG_USAGE
+from flows.command import DONE, FAILED, WRONG_USAGE, carried_out
 from flows.preflight import check_request, workspace_of
-from flows.stopping import Stopped, noted_signals, run_until_stopped
+from flows.stopping import run_until_stopped
 from inference.commands.which_model import positive
 from settings.devices import SIMULATOR, nearest_device
 from settings.errors import SettingsError
@@ -50,17 +49,7 @@ def run_validate(argv: Sequence[str]) -> int:
         return WRONG_USAGE
     if options.list:
         return _list(reference)
-    terminal.quiet_prefect()
-    with terminal.lines(), noted_signals() as received:
-        try:
-            _validate(reference, options, settings, received)
-        except Stopped as stopped:
-            print(f"\nThe validation was {stopped}. What was copied is kept, the next run uses it.", file=sys.stderr)
-            return stopped.exit_status
-        except Exception as error:
-            terminal.tell_failure(error, workspace_of(settings).logs, what="validation")
-            return FAILED
-    return DONE
+    return carried_out("validation", settings, lambda received: _validate(reference, options, settings, received))
 
 
 def _validate(reference: str, options: argparse.Namespace, settings: Settings, received: list[int]) -> None:
@@ -78,16 +67,16 @@ def _validate(reference: str, options: argparse.Namespace, settings: Settings, r
     )
     check_request(request, settings)
     # Imported late: Prefect takes seconds, and what is wrong so far should not wait for it.
-    from flows.engine import mark_cancelled, prefect_in
+    from flows.engine import announcing, mark_cancelled, prefect_in
 
     runs: list[str] = []
     with prefect_in(workspace_of(settings)) as server:
 
         def work() -> Validated:
             from flows.turns import limit_of_our_own
-            from flows.validate import configured
+            from flows.validate import validate
 
-            validated = configured(runs.append)
+            validated = announcing(validate, runs.append)
             if server is None:
                 return validated(request, settings)
             server.wait()

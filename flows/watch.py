@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 if __name__ == "__main__":
@@ -13,8 +12,8 @@ if __name__ == "__main__":
 
     sys.exit(run_watch(sys.argv[1:]))
 
-from prefect import Flow, flow
-from prefect.client.schemas.objects import FlowRun, State
+from prefect import flow
+from prefect.client.schemas.objects import State
 from prefect.states import Completed
 from pydantic import BaseModel, ConfigDict
 
@@ -98,19 +97,6 @@ def look_and_rebuild(settings: Settings, version: str | None = None, dry_run: bo
             verdict=None if made.verdict is None else str(made.verdict),
         )
     )
-
-
-def configured(started: Callable[[str], object]) -> Flow[..., Any]:
-    """Return the flow as one process runs it.
-
-    Args:
-        started: Called with the flow run's id when it begins.
-    """
-
-    def on_running(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
-        started(str(flow_run.id))
-
-    return watch.with_options(on_running=[on_running])
 
 
 def _completed(watched: Watched) -> State[Watched]:

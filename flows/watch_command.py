@@ -44,9 +44,10 @@ def _watch(settings: Settings, version: str | None, received: list[int], *, dry_
     workspace = prepare(settings)
 
     def work(started: Callable[[str], object]) -> Watched:
-        from flows.watch import configured
+        from flows.engine import announcing
+        from flows.watch import watch
 
-        return cast("Watched", configured(started)(settings, looked.compiler))
+        return cast("Watched", announcing(watch, started)(settings, looked.compiler))
 
     watched = in_prefect(workspace, received, work)
     stream = sys.stderr if watched.outcome == "held" else sys.stdout
