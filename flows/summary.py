@@ -39,10 +39,10 @@ def print_summary(published: PublishedRelease, settings: Settings) -> None:
         f"  registry  oci:{published.repository}:{published.version}\n"
         f"{server}"
         f"  folder    {folder}\n"
-        f"  report    {folder.parent / 'report.md'}\n\n"
+        f"  report    {folder.parent / 'report.html'}\n\n"
         f"run it      {python} -m inference detect --model {folder} --input IMAGE.jpg "
         "--output build/detections\n"
-        f"open the UI {Path(python).parent / 'prefect'} server start   (then http://127.0.0.1:4200)\n",
+        f"operate it  {python} -m flows.serve start   (pages, forms, a schedule)\n",
         highlight=False,
         soft_wrap=True,
     )
