@@ -17,6 +17,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from artifacts.files import atomic_write, storage_errors
+from artifacts.flocks import is_locked
 from flows.serving.plan import Plan
 
 Phase = Literal["starting", "ready", "failed"]
@@ -85,17 +86,7 @@ class Place:
 
     def is_held(self) -> bool:
         """Whether a service is there, starting and stopping ones too."""
-        try:
-            lock = os.open(self.folder / "lock", os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
-            return False
-        try:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(lock)
-        return False
+        return is_locked(self.folder / "lock")
 
     def tell(self, status: Status) -> None:
         """Write down what the service says of itself."""

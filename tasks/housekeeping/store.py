@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import re
 from collections.abc import Collection, Iterator
 from contextlib import suppress
@@ -13,6 +11,7 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
+from artifacts.flocks import is_locked
 from tasks import journal
 from tasks.housekeeping.model import DAY_S, Age, Found, Item, Kind, counted, entries, newest
 from tasks.housekeeping.reach import Reached, Run, Stored, digests_in, is_key, reached
@@ -175,18 +174,7 @@ def _scratch(workspace: Workspace) -> Iterator[Item]:
 
 
 def _held(path: Path) -> bool:
-    lock = path.with_name(path.name + ".lock") if path.is_dir() else path
-    try:
-        descriptor = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
+    return is_locked(path.with_name(path.name + ".lock") if path.is_dir() else path)
 
 
 def _dated_ahead(workspace: Workspace, age: Age) -> list[str]:

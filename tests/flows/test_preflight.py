@@ -69,12 +69,13 @@ def test_weights_that_may_be_elsewhere_or_were_downloaded_are_not_missed(
 ) -> None:
     monkeypatch.setenv("CENTERNET_CACHE", str(tmp_path / "cache"))
     here, there = f"{tmp_path}/mine.pth", "https://127.0.0.1:9/mine.pth"
-    prepare(settings_in(tmp_path, f"weights={{mirrors=['{here}', '{there}'], record_first_use=true}}"))
+    elsewhere = settings_in(tmp_path, f"weights={{mirrors=['{here}', '{there}'], record_first_use=true}}")
+    assert prepare(elsewhere).content.root.is_dir()
     alone = settings_in(tmp_path, f"weights={{mirrors=['{here}'], record_first_use=true}}")
     Path(here).write_bytes(b"weights")
     download_weights.fn(alone.weights, prepare(alone))
     Path(here).unlink()
-    prepare(alone)
+    assert prepare(alone).content.root.is_dir()
 
 
 def test_folders_and_annotations_that_are_not_there_are_missed_before_anything_starts(tmp_path: Path) -> None:

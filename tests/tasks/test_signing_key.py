@@ -73,8 +73,8 @@ def test_an_encrypted_key_wants_its_passphrase_and_no_message_tells_it(tmp_path:
 
 
 def test_a_passphrase_does_not_disturb_a_key_without_one(tmp_path: Path) -> None:
-    make_key(tmp_path / "publisher", {})
-    load_signer(tmp_path / "publisher", SECRET)
+    made = make_key(tmp_path / "publisher", {})
+    assert load_signer(tmp_path / "publisher", SECRET).key == made
 
 
 @pytest.mark.parametrize("data", [b"", b"rubbish", b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"])

@@ -173,7 +173,9 @@ def test_a_scripted_module_with_control_flow_is_refused(module: nn.Module, kind:
 
 
 def test_a_trace_has_no_control_flow() -> None:
-    refuse_control_flow(torch.jit.trace(Plain(), torch.zeros(SHAPE), check_trace=False))  # type: ignore[no-untyped-call]
+    traced = torch.jit.trace(Plain(), torch.zeros(SHAPE), check_trace=False)  # type: ignore[no-untyped-call]
+    refuse_control_flow(traced)
+    assert not {node.kind() for node in traced.inlined_graph.nodes()} & {"prim::If", "prim::Loop"}
 
 
 def test_the_step_stores_the_module_with_its_shapes(tmp_path: Path) -> None:
