@@ -1,6 +1,7 @@
 # make build [PROFILE=sample|coco|PATH.toml] [ARGS="--set key=value --explain"]
 # make test
 # make serve, make serve-stop      a server with its pages, a worker and the deployments, in the background
+# make bench [ONLY=host] [VENDOR=sophon-demo/sample/CenterNet]   measures, and writes docs/benchmarks.md
 # make clean-store [ARGS=--yes]    what nothing needs any more: says what it would free, removes it with --yes
 
 PROFILE ?= sample
@@ -16,7 +17,7 @@ export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 DEVICE_PYTHON ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.8.*/bin/python) 3.8)
 DEVICE := .venv-device
 
-.PHONY: build serve serve-stop clean-store test test-quick test-compiler test-device wheel lint clean
+.PHONY: build serve serve-stop clean-store bench test test-quick test-compiler test-device wheel lint clean
 
 build: $(READY)
 	$(RUN) -m flows.build --profile $(PROFILE) $(ARGS)
@@ -29,6 +30,10 @@ serve-stop: $(READY)
 
 clean-store: $(READY)
 	$(RUN) -m flows.clean_store --profile $(PROFILE) $(ARGS)
+
+bench: $(READY)
+	$(RUN) -m pytest -c tests/benchmarks/pytest.ini $(if $(ONLY),tests/benchmarks/bench_$(ONLY).py,tests/benchmarks) \
+	  $(if $(VENDOR),--vendor-sample=$(VENDOR)) $(ARGS)
 
 test: lint test-quick test-device test-compiler
 

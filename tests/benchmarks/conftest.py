@@ -1,0 +1,45 @@
+"""What the benchmarks share: the section that each module writes, the photographs, and what the user named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.benchmarks.page import Section, put
+from tests.conftest import COCO_MINI
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--vendor-sample", type=Path, help="sample/CenterNet of a checkout of sophgo/sophon-demo")
+
+
+@pytest.fixture(scope="module")
+def section(request: pytest.FixtureRequest) -> Iterator[Section]:
+    """The page's section of this module: its docstring's first line and rest; written when nothing failed."""
+    title, _, about = (request.module.__doc__ or "").partition("\n")
+    name = request.module.__name__.rpartition("bench_")[2]
+    one = Section(name, title.rstrip("."), about.strip(), getattr(request.module, "PACKAGES", ()))
+    failed = request.session.testsfailed
+    yield one
+    if request.session.testsfailed == failed and one.parts:
+        put(one)
+
+
+@pytest.fixture(scope="session")
+def photographs() -> list[Path]:
+    """Real photographs, which are not part of the project."""
+    paths = sorted(COCO_MINI.rglob("*.jpg"))
+    if not paths:
+        pytest.skip("the photographs are not here: a folder shared/coco-mini is looked for beside the checkout")
+    return paths
+
+
+@pytest.fixture(scope="session")
+def vendor_sample(request: pytest.FixtureRequest) -> Path | None:
+    """The vendor's sample, where the user named it: `make bench VENDOR=sophon-demo/sample/CenterNet`."""
+    path: Path | None = request.config.getoption("--vendor-sample")
+    if path is not None and not (path / "python" / "postprocess_numpy.py").is_file():
+        raise pytest.UsageError(f"{path} is not sample/CenterNet of sophgo/sophon-demo")
+    return path

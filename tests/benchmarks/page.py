@@ -1,0 +1,76 @@
+"""docs/benchmarks.md: a section for each module of benchmarks, replaced as a whole when that module was run again."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
+
+_HEAD = """# Benchmarks
+
+Measured by `make bench`, which writes this page; `make bench ONLY=NAME` measures one section again. Times on a shared
+machine are noisy: the medians are to be compared within a section, which was measured in one run, and the ratios to be
+believed before them. Nothing here was measured on a chip: latencies are the compiler's estimates, where they occur.
+"""
+
+_SECTION = "<!-- {name} -->\n"
+
+
+@dataclass
+class Section:
+    """What one module of benchmarks has to say.
+
+    Attributes:
+        name: By which it is run again.
+        title: Its heading.
+        about: What is measured, as Markdown.
+        packages: Packages whose versions have a say.
+        parts: Tables and sentences, as Markdown, in their order.
+    """
+
+    name: str
+    title: str
+    about: str
+    packages: Sequence[str] = ()
+    parts: list[str] = field(default_factory=list)
+
+    def table(self, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """Add a table."""
+        lines = [header, ["---"] * len(header), *rows]
+        self.parts.append("\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines))
+
+    def say(self, text: str) -> None:
+        """Add a paragraph."""
+        self.parts.append(text.strip())
+
+    def markdown(self) -> str:
+        """The section as text."""
+        command = f"`make bench ONLY={self.name}`, {datetime.now(UTC):%Y-%m-%d}, {machine()}"
+        used = ", ".join(f"{name} {metadata.version(name)}" for name in self.packages)
+        setting = f"{command}; Python {platform.python_version()}{', ' + used if used else ''}."
+        return "\n\n".join([f"## {self.title}", self.about, setting, *self.parts]) + "\n"
+
+
+def put(section: Section, page: Path = PAGE) -> None:
+    """Write a section into the page, in place of an earlier one of its name."""
+    text = page.read_text() if page.is_file() else _HEAD
+    mark = _SECTION.format(name=section.name)
+    before, _, rest = text.partition(mark)
+    after = re.search(r"^<!-- \w+ -->\n", rest, re.M)
+    page.write_text(
+        before.rstrip("\n") + "\n\n" + mark + section.markdown() + ("\n" + rest[after.start() :] if after else "")
+    )
+
+
+def machine() -> str:
+    """What the numbers were measured on."""
+    names = re.findall(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.M)
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores, {memory:.0f} GiB"
