@@ -34,6 +34,7 @@ __all__ = [
     "StageInfo",
     "TensorInfo",
     "content_digest",
+    "normalisable",
     "normalised",
     "read_bmodel",
 ]
@@ -122,6 +123,24 @@ def normalised(data: bytes) -> bytes:
     if mode is not None:
         result[header_bytes + mode : header_bytes + mode + 4] = bytes(4)
     return bytes(result)
+
+
+def normalisable(data: bytes) -> bool:
+    """Tell whether `normalised` makes this file equal to any other compilation of the same thing.
+
+    Args:
+        data: A whole bmodel file.
+
+    Returns:
+        False for BM1684 where the word that the compiler leaves uninitialised happened to be 0, and is left out.
+
+    Raises:
+        BmodelError: The bytes are not a sound bmodel.
+    """
+    header_bytes, flatbuffer_bytes, _ = _sizes(data)
+    model = root_table(data[header_bytes : header_bytes + flatbuffer_bytes])
+    module = model.table(int(_KERNEL_MODULE))
+    return model.text(int(_CHIP)) != "BM1684" or module is None or module.place(int(_MODE), 4) is not None
 
 
 def _sizes(data: bytes) -> Tuple[int, int, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from artifacts.bmodel import TensorInfo, content_digest, normalised, read_bmodel
+from artifacts.bmodel import TensorInfo, content_digest, normalisable, normalised, read_bmodel
 from artifacts.files import storage_errors
 from artifacts.release import Variant
 from artifacts.store import Blob
@@ -14,7 +14,7 @@ from tasks.errors import CommandTimedOut, GraphError, ResultRefused
 from tasks.records import CalibrationTable, Compiled, Lowered, TopModel, Traced
 from tasks.step import step
 from tasks.toolchain import command, graph
-from tasks.toolchain.drive import driven
+from tasks.toolchain.drive import Ran, driven
 from tasks.toolchain.model import Toolchain
 from tasks.workspace import Workspace
 
@@ -134,26 +134,43 @@ def compile_variant(
     """
     network = graph.parse(workspace.content.verified(model.mlir).read_text())
     inputs = _inputs(variant, model, network, table, quantize)
-    planned = command.deploy(
-        variant, quantize_table=command.QUANTIZE_TABLE in inputs, timeout_s=driving.timeouts.deploy
-    )
-    with driven(planned, toolchain, workspace, inputs, omp_threads=driving.omp_threads) as ran:
-        path = ran.folder / "normalised.bmodel"
-        with storage_errors(ran.folder):
-            path.write_bytes(normalised((ran.folder / command.BMODEL).read_bytes()))
-        found, outputs, memory = _judge(path, variant, model.input_shape, network.output_shapes)
-        bmodel = workspace.content.put_file(path)
-        return Compiled(
-            variant=variant,
-            bmodel=bmodel,
-            # Not the blob's digest: on BM1684 a word left uninitialised may even change the file's layout.
-            content_digest=content_digest(path),
-            inputs=found,
-            outputs=outputs,
-            device_memory=memory,
-            estimated_ms=_estimate(ran.folder.glob(command.profiles(variant))),
-            evidence=ran.evidence,
+    for filled_memory in (False, True):
+        planned = command.deploy(
+            variant,
+            quantize_table=command.QUANTIZE_TABLE in inputs,
+            timeout_s=driving.timeouts.deploy,
+            filled_memory=filled_memory,
         )
+        with driven(planned, toolchain, workspace, inputs, omp_threads=driving.omp_threads) as ran:
+            data = (ran.folder / command.BMODEL).read_bytes()
+            if filled_memory or normalisable(data):
+                return _compiled(variant, data, ran, model.input_shape, network.output_shapes, workspace)
+    raise AssertionError("the second round returns")
+
+
+def _compiled(
+    variant: Variant,
+    data: bytes,
+    ran: Ran,
+    input_shape: tuple[int, ...],
+    output_shapes: tuple[tuple[int, ...], ...],
+    workspace: Workspace,
+) -> Compiled:
+    path = ran.folder / "normalised.bmodel"
+    with storage_errors(ran.folder):
+        path.write_bytes(normalised(data))
+    found, outputs, memory = _judge(path, variant, input_shape, output_shapes)
+    return Compiled(
+        variant=variant,
+        bmodel=workspace.content.put_file(path),
+        # Not the blob's digest: on BM1684 a word left uninitialised may even change the file's layout.
+        content_digest=content_digest(path),
+        inputs=found,
+        outputs=outputs,
+        device_memory=memory,
+        estimated_ms=_estimate(ran.folder.glob(command.profiles(variant))),
+        evidence=ran.evidence,
+    )
 
 
 def float_layers(variant: Variant, network: graph.Graph, quantize: QuantizeSettings) -> str | None:

@@ -16,7 +16,7 @@ from settings.sections import Driving
 from tasks.errors import CalibrationRefused, CommandTimedOut
 from tasks.records import CalibrationSet, CalibrationTable, TopModel
 from tasks.step import step
-from tasks.toolchain import command
+from tasks.toolchain import command, faster_statistics
 from tasks.toolchain.drive import driven
 from tasks.toolchain.model import Toolchain
 from tasks.workspace import Workspace
@@ -70,6 +70,7 @@ def calibrate(
             command.TOP_MLIR: model.mlir,
             model.weights_name: model.weights,
             command.IMAGE_LIST: image_list(paths),
+            command.STATISTICS: Path(faster_statistics.__file__).read_bytes(),
         }
         with driven(planned, toolchain, workspace, inputs, omp_threads=driving.omp_threads) as ran:
             table = stable_table((ran.folder / command.TABLE).read_bytes(), len(paths))

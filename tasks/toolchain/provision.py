@@ -250,6 +250,9 @@ def _smoke(installer: Installer, folder: Path, version: str) -> None:
             "to tasks/toolchain/quirks.py.",
             installer.log_path,
         )
+    for tool in _tools(folder):
+        # Leaves the bytecode of all that the tools import: commands run side by side and may not write it.
+        installer.run([str(tool), "--help"], environment)
 
 
 def _check_space(folder: Path) -> None:

@@ -90,10 +90,11 @@ def test_a_compile_must_leave_one_bmodel_and_may_leave_any_number_of_profiles() 
     assert other.expects[1].pattern == "_*.dat"
 
 
-def test_memory_is_filled_for_bm1684_whose_bmodel_holds_a_word_that_was_never_set() -> None:
-    planned = command.deploy(Variant(chip="BM1684", precision="fp32", batch=1), quantize_table=False, timeout_s=1)
+def test_memory_is_filled_only_when_asked() -> None:
+    one = Variant(chip="BM1684", precision="fp32", batch=1)
+    assert command.deploy(one, quantize_table=False, timeout_s=1).variables == ()
+    planned = command.deploy(one, quantize_table=False, timeout_s=1, filled_memory=True)
     assert planned.variables == (("MALLOC_PERTURB_", "165"),)
-    assert command.deploy(INT8, quantize_table=False, timeout_s=1).variables == ()
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ import uv
 from artifacts.files import locked
 from tasks.errors import ProvisionFailed
 from tasks.toolchain import provision as provisioning
-from tasks.toolchain.provision import cache_root, fingerprint, provision
+from tasks.toolchain.provision import TOOLS, cache_root, fingerprint, provision
 from tasks.toolchain.quirks import QUIRKS, Quirk
 from tests.artifacts.processes import all_at_once, living
 from tests.tasks.toolchain.fakes import VERSION, FakeUv, is_alive, kill_all, wait_until_gone
@@ -52,6 +52,12 @@ def test_an_environment_is_made_by_the_release_and_its_lock(fake_uv: FakeUv) -> 
     assert install.endswith("tpu_mlir[torch,onnx]==1.30.2 psutil setuptools<81")
     assert "torch==2.11.0" in (fake_uv.environment / "constraints.txt").read_text().splitlines()
     assert not list(fake_uv.environment.glob(".ready*"))
+
+
+def test_the_tools_are_started_once_so_that_their_bytecode_is_there(fake_uv: FakeUv) -> None:
+    fake_uv.provision()
+    log = fake_uv.environment.with_name(fake_uv.environment.name + ".log").read_text()
+    assert [tool for tool in TOOLS if f"{fake_uv.environment / 'bin' / tool} --help\n" in log] == list(TOOLS)
 
 
 def test_a_ready_environment_is_recognised_without_starting_a_process(
