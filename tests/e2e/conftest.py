@@ -56,6 +56,7 @@ class Tiny(NamedTuple):
         network: The eager network.
         traced: Its TorchScript.
         model: As imported at batch 1.
+        images: Four images to calibrate with.
         table: Ranges from four images.
         sample: An input, float32 [1, 3, 64, 64].
     """
@@ -65,6 +66,7 @@ class Tiny(NamedTuple):
     network: ThreeHeads
     traced: Traced
     model: TopModel
+    images: CalibrationSet
     table: CalibrationTable
     sample: NDArray[np.float32]
 
@@ -101,4 +103,4 @@ def tiny(toolchain: Toolchain, tmp_path_factory: pytest.TempPathFactory) -> Tiny
     model = import_network.fn(traced, 1, toolchain, SETTINGS.driving, workspace)
     table = calibrate.fn(model, curated, SPEC, "kl", toolchain, SETTINGS.driving, workspace)
     sample = preprocess(images[0], SPEC)[np.newaxis]
-    return Tiny(toolchain, workspace, network, traced, model, table, sample)
+    return Tiny(toolchain, workspace, network, traced, model, curated, table, sample)

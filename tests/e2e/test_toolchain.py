@@ -19,12 +19,13 @@ from artifacts.release import Variant
 from inference.engines.worker import WorkerProcess
 from settings.sections import QuantizeSettings
 from tasks.compile import compile_variant, lower
+from tasks.quantize import calibrate
 from tasks.records import Compiled, Lowered
-from tasks.toolchain import command
+from tasks.toolchain import command, faster_statistics
 from tasks.toolchain.diagnose import diagnose
 from tasks.toolchain.model import Toolchain
 from tasks.toolchain.provision import cache_root, provision
-from tests.e2e.conftest import SETTINGS, Tiny
+from tests.e2e.conftest import SETTINGS, SPEC, Tiny
 
 # torch announces that TorchScript will go some day; the compiler reads nothing else.
 pytestmark = [pytest.mark.compiler, pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")]
@@ -106,6 +107,24 @@ def test_a_network_is_imported_as_it_was_traced(tiny: Tiny) -> None:
     assert tiny.table.images == 4
     table = tiny.workspace.content.verified(tiny.table.table).read_text()
     assert set(tiny.model.head_layers) <= {line.split()[0] for line in table.splitlines()}
+
+
+@pytest.mark.parametrize("method", ["kl", "mse", "percentile9999"])
+def test_the_faster_statistics_give_the_compilers_own_table(
+    tiny: Tiny, method: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def calibrated() -> tuple[bytes, str]:
+        made = calibrate.fn(tiny.model, tiny.images, SPEC, method, tiny.toolchain, SETTINGS.driving, tiny.workspace)
+        content = tiny.workspace.content
+        return content.verified(made.table).read_bytes(), content.verified(made.evidence.log).read_text("utf-8")
+
+    fast, fast_log = calibrated()
+    nothing = tmp_path / "nothing.py"
+    nothing.touch()
+    monkeypatch.setattr(faster_statistics, "__file__", str(nothing))
+    own, own_log = calibrated()
+    assert "faster statistics, equal" in fast_log and "statistics" not in own_log
+    assert fast == own
 
 
 def test_our_torchscript_computes_the_same_in_the_compilers_torch(tiny: Tiny, tmp_path: Path) -> None:
