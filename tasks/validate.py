@@ -6,15 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import torch
-
 from artifacts.release import PreprocessSpec
 from inference.engines.worker import WorkerProcess
 from settings.sections import Judging, NetworkSettings, TimeoutSettings
-from tasks.network import build_network
-from tasks.network.checkpoint import load_checkpoint
 from tasks.records import Checkpoint, ImageSet, Lowered, Measured, Traced
-from tasks.rungs import Infer, Tensor, measure, single_output
+from tasks.rungs import Infer, measure, single_output
 from tasks.step import step
 from tasks.toolchain.model import Toolchain
 from tasks.workspace import Workspace
@@ -47,12 +43,17 @@ def evaluate_network(
     Raises:
         DataError: The evaluation set cannot be used.
     """
+    # Imported late: torch takes seconds, and where nothing changed no step of it runs.
+    from tasks.network import build_network
+    from tasks.network.checkpoint import load_checkpoint
+    from tasks.network.running import running
+
     content = workspace.content
     module = build_network(network.name, width=network.width, num_classes=network.num_classes)
     load_checkpoint(content.verified(checkpoint.blob), module)
     return measure(
         "PyTorch",
-        _inference(module),
+        running(module),
         images,
         spec=spec,
         judging=judging,
@@ -138,21 +139,9 @@ def evaluate(
 
 
 def _torchscript(traced: Traced, workspace: Workspace) -> Infer:
-    path = workspace.content.verified(traced.module)
-    return _inference(torch.jit.load(str(path), map_location="cpu"))  # type: ignore[no-untyped-call]
+    from tasks.network.running import torchscript
 
-
-def _inference(module: torch.nn.Module) -> Infer:
-    # One thread: the sums of a convolution depend on how it is divided, and two steps at a time have two cores.
-    torch.set_num_threads(1)
-    module.eval()
-
-    def infer(batch: Tensor) -> Tensor:
-        with torch.no_grad():
-            result: Tensor = module(torch.from_numpy(batch)).numpy()
-        return result
-
-    return infer
+    return torchscript(workspace.content.verified(traced.module))
 
 
 @contextmanager

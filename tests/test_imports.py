@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -111,3 +112,9 @@ def test_an_arrow_the_other_way_is_found_with_its_line(package: str, source: str
 @pytest.mark.parametrize("source", ["import torch", "def late():\n    import prefect.tasks", "from torch import nn"])
 def test_torch_and_prefect_on_the_device_side_are_found(source: str) -> None:
     assert len(list(strangers(imports_of(source, "inference/module.py"), "inference"))) == 1
+
+
+def test_a_build_that_finds_everything_done_does_not_load_torch() -> None:
+    program = "import flows.build, sys; print('torch' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True, text=True)
+    assert result.stdout.splitlines()[-1] == "False"

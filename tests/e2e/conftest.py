@@ -14,11 +14,11 @@ from artifacts.release import PreprocessSpec
 from inference.preprocess import preprocess
 from settings.sections import ToolchainSettings
 from tasks.compile import import_network
+from tasks.network.tracing import traced_bytes
 from tasks.quantize import calibrate
 from tasks.records import CalibrationSet, CalibrationTable, StoredImage, TopModel, Traced
 from tasks.toolchain.model import Toolchain
 from tasks.toolchain.provision import cache_root, provision
-from tasks.trace import traced_bytes
 from tasks.workspace import Workspace
 from tests.prefect_server import prefect_server
 from tests.tasks.image_files import save, scene

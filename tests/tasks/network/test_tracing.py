@@ -18,8 +18,9 @@ from artifacts.release import PreprocessSpec
 from settings.sections import NetworkSettings
 from tasks.errors import TraceError
 from tasks.network import build_network
+from tasks.network.tracing import portable, refuse_control_flow, traced_bytes
 from tasks.records import Checkpoint
-from tasks.trace import portable, refuse_control_flow, trace, traced_bytes
+from tasks.trace import trace
 from tasks.workspace import Workspace
 
 # torch announces that TorchScript will go some day; the compiler reads nothing else.
