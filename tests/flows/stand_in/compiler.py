@@ -4,8 +4,8 @@
 
 Every call is noted in the environment's `calls`. A file `hold`, `fail`, `leave-nothing`, `spoil` or `wear` there holds
 a pattern: a command whose line it is found in waits while `hold` is there, exits with 3, exits with 0 having written
-nothing, makes a network with a dead head, or one with a noisy head. Every network gives the same constants everywhere
-(`pymlir.py`, `pyruntime_bm.py`).
+nothing, makes a network with a dead head, or one with a noisy head; `takes` holds the seconds that each call sleeps.
+Every network gives the same constants everywhere (`pymlir.py`, `pyruntime_bm.py`).
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ def main(tool: str, environment: Path, arguments: list[str]) -> int:
         (environment / "held").write_text(str(os.getpid()))
         while meant(hold, line):
             time.sleep(0.02)
+    if (environment / "takes").exists():
+        time.sleep(float((environment / "takes").read_text()))
     if meant(environment / "fail", line):
         print("broken on purpose")
         return 3
