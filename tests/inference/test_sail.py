@@ -67,7 +67,7 @@ def test_an_int8_input_is_scaled_rounded_away_from_zero_and_saturated(sail: Any,
 
 
 @pytest.mark.parametrize("scale", [0.0123, 1.0, 7.3, 127 / 2.64, 1e4])
-def test_sails_own_rounding_finds_nothing_to_round(sail: Any, tmp_path: Path, scale: float) -> None:
+def test_every_step_of_an_int8_input_is_met_whatever_the_scale(sail: Any, tmp_path: Path, scale: float) -> None:
     steps = np.arange(-128, 128, dtype=np.float64)
     batch = np.zeros((1, 3, 32, 32), np.float32)
     batch.flat[:256] = (steps + 0.3) / scale
@@ -85,17 +85,30 @@ def test_raw_pixels_reach_a_uint8_model_unchanged(sail: Any, tmp_path: Path) -> 
     np.testing.assert_array_equal(sail.calls[0]["image"], batch)
 
 
-@pytest.mark.parametrize("raw", [False, True], ids=["scaled by sail", "left to the caller"])
-def test_an_int8_output_comes_back_in_real_numbers_once_scaled(
-    sail: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, raw: bool
-) -> None:
-    if raw:
-        whole = np.arange(7 * 8 * 8, dtype=np.int64).reshape(1, 7, 8, 8) % 100
-        monkeypatch.setattr(sail.Engine, "process", lambda *given: {"heads": whole.astype(np.int8)})
-    with SailEngine(write(tmp_path, made=INT8, made_scale=0.25)) as engine:
+@pytest.mark.parametrize("made", [INT8, UINT8])
+def test_an_integer_output_comes_back_in_real_numbers(sail: Any, tmp_path: Path, made: int) -> None:
+    with SailEngine(write(tmp_path, made=made, made_scale=0.25)) as engine:
         heads = engine.run(np.zeros((1, 3, 32, 32), np.float32))
     assert heads.dtype == np.float32
     np.testing.assert_array_equal(heads.flat[:5], [0, 0.25, 0.5, 0.75, 1])
+
+
+def test_a_float16_output_comes_back_as_float32(sail: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    stored = np.linspace(-9, 9, 2 * 7 * 8 * 8).astype(np.float16).reshape(2, 7, 8, 8)
+    stored.flat[:3] = np.nan, np.inf, -np.inf
+    monkeypatch.setattr(sail, "compute", lambda given: stored)
+    with SailEngine(write(tmp_path, batch=2, given=UINT8, made=FLOAT16, made_scale=0.0)) as engine:
+        heads = engine.run(images(2, dtype=np.uint8))
+    assert heads.dtype == np.float32
+    np.testing.assert_array_equal(heads, stored)
+
+
+def test_a_result_stays_as_it_is_when_the_model_runs_again(sail: Any, tmp_path: Path) -> None:
+    with SailEngine(write(tmp_path)) as engine:
+        first = engine.run(images(1))
+        before = first.copy()
+        engine.run(images(1) + 1)
+    np.testing.assert_array_equal(first, before)
 
 
 def test_a_view_into_the_callers_array_is_left_as_it_was(sail: Any, tmp_path: Path) -> None:
@@ -115,22 +128,30 @@ def test_nan_is_left_to_the_decoder(sail: Any, monkeypatch: pytest.MonkeyPatch, 
 
 
 @pytest.mark.parametrize(
-    "outputs, words",
+    "heads, words",
     [
-        (
-            {"heads": np.zeros((1, 7, 8, 9), np.float32)},
-            r"returned \[1, 7, 8, 9\] instead of the model's \[1, 7, 8, 8\]",
-        ),
-        ({"other": np.zeros((1, 7, 8, 8), np.float32)}, "returned other instead of heads"),
-        ({}, "returned nothing instead of heads"),
+        (np.zeros((1, 7, 8, 9), np.float32), r"float32 \[1, 7, 8, 9\] instead of the model's float32 \[1, 7, 8, 8\]"),
+        (np.zeros((1, 7, 8, 8), np.int8), r"int8 \[1, 7, 8, 8\] instead of the model's float32"),
+        (None, r"object \[\] instead of the model's float32"),
     ],
 )
 def test_an_engine_that_returns_something_else_is_an_error(
-    sail: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, outputs: Any, words: str
+    sail: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, heads: Any, words: str
 ) -> None:
-    monkeypatch.setattr(sail.Engine, "process", lambda *given: outputs)
-    with SailEngine(write(tmp_path)) as engine, pytest.raises(ModelError, match=words):
+    monkeypatch.setattr(sail.Tensor, "asnumpy", lambda tensor: heads)
+    with SailEngine(write(tmp_path)) as engine, pytest.raises(ModelError, match=f"returned {words}"):
         engine.run(images(1))
+
+
+def test_a_device_without_memory_for_input_and_output_is_an_error(
+    sail: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def fail(*given: Any) -> None:
+        raise sail.SailTensorError("bm_malloc_device_byte failed")
+
+    monkeypatch.setattr(sail.Tensor, "__init__", fail)
+    with pytest.raises(EngineError, match=r"device 0 has no memory .* bm_malloc_device_byte failed"):
+        SailEngine(write(tmp_path))
 
 
 def test_a_failure_of_sail_is_an_engine_error_that_names_the_device(
@@ -154,7 +175,7 @@ def test_the_chip_of_the_chosen_device_counts(sail: Any, tmp_path: Path) -> None
     sail.targets[:] = ["BM1684X", "BM1688"]
     with SailEngine(write(tmp_path, chip="BM1688"), device=1) as engine:
         assert engine.device == 1
-        assert engine._engine.get_device_id() == 1
+        assert engine._loaded is not None and engine._loaded.engine.get_device_id() == 1
     sail.targets[:] = ["CV186AH"]
     with pytest.raises(ModelError, match="is for BM1688, but device 0 is a CV186X"):
         SailEngine(write(tmp_path, chip="BM1688"))
@@ -243,7 +264,6 @@ def test_the_scale_of_floats_means_nothing(sail: Any, tmp_path: Path) -> None:
         ({"given": FLOAT16}, "takes float16"),
         ({"given": INT8, "given_scale": 8.0, "given_zero": 3}, "zero point 3, which sail cannot feed"),
         ({"given": INT8, "given_scale": 0.0}, "takes int8 with scale 0 "),
-        ({"made": FLOAT16}, "gives float16"),
         ({"made": INT8, "made_scale": 0.1, "made_zero": -5}, "zero point -5, which sail cannot read back"),
         ({"inputs": ("a", "b")}, "1 networks, 2 inputs and 1 outputs"),
         ({"classes": 0}, "no CenterNet with one head tensor"),
@@ -261,7 +281,8 @@ def test_a_batch_for_another_model_is_refused(sail: Any, tmp_path: Path) -> None
 
 def test_closing_lets_go_of_the_model_and_may_be_done_twice(sail: Any, tmp_path: Path) -> None:
     engine = SailEngine(write(tmp_path))
-    inner = weakref.ref(engine._engine)
+    assert engine._loaded is not None
+    inner = weakref.ref(engine._loaded.engine)
     engine.close()
     engine.close()
     gc.collect()
