@@ -172,8 +172,8 @@ def bench_agreement(
         total, contained, ours = np.sum(counts, axis=0)
         lines.append(f"{kind}: {contained} of its {total} (ours: {ours})")
     measured.agreement = (
-        f"Of the vendor's detections with a score from {CONF} on, ours have one of the same class, of a score within "
-        f"1e-5 and every side within a pixel: {'; '.join(lines)}. The vendor keeps one class for a cell, we keep all."
+        f"Of the vendor's detections with a score from {CONF} on, ours contain (class, score to 1e-5, every side to a "
+        f"pixel): {'; '.join(lines)}. The vendor keeps one class for a cell, we keep all."
     )
 
 
