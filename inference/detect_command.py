@@ -16,6 +16,7 @@ from inference.commands.which_model import open_detector
 from inference.deploy.local import local_release
 from inference.detector import Detector
 from inference.errors import ImageError, OptionError
+from inference.model import read_release
 from inference.outputs import RESULTS_FILE, Outputs, prepare_folder
 from inference.progress import Progress
 from inference.results import summary
@@ -42,12 +43,15 @@ def detect(options: argparse.Namespace) -> int:
     """
     if options.vendor_json and options.output is None:
         raise OptionError("--vendor-json needs --output, the folder that the file is written into")
+    # What is wrong with the release is said first, at once: to open a large video or a folder on a network takes time.
+    model = local_release(options.model)
+    read_release(model)
     source = open_source(options.input, limit=options.limit)
     if options.output is not None:
         prepare_folder(options.output, source, beside=_home(options.input), pictures=not options.no_pictures)
     with _termination_interrupts(), ExitStack() as stack:
         started = time.perf_counter()
-        detector = stack.enter_context(open_detector(local_release(options.model), options, conf=options.conf))
+        detector = stack.enter_context(open_detector(model, options, conf=options.conf))
         load_s = time.perf_counter() - started
         outputs = _open_outputs(options, source, detector)
         if outputs is not None:

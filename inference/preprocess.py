@@ -52,13 +52,14 @@ def preprocess(image: np.ndarray, spec: PreprocessSpec, *, out: Optional[np.ndar
         placed = cv2.warpAffine(np.ascontiguousarray(image), affine, (spec.width, spec.height), flags=cv2.INTER_LINEAR)
     except cv2.error as error:
         raise ImageError(f"OpenCV cannot resample an image of {_size_text(image)}: {error.err or error}") from error
-    tables = None if spec.fused else _normalisation_tables(spec)
-    for plane, channel in enumerate(_source_channels(spec)):
-        # OpenCV fills out[plane] in place: its size and type are exactly the result's.
-        if tables is None:
-            cv2.extractChannel(placed, channel, out[plane])
-        else:
-            cv2.LUT(cv2.extractChannel(placed, channel), tables[plane], out[plane])
+    planes = _planes_of_channels(spec)
+    # OpenCV fills the planes of `out` in place: their size and type are exactly the result's.
+    if spec.fused:
+        cv2.split(placed, [out[plane] for plane in planes])
+        return out
+    tables = _normalisation_tables(spec)
+    for plane, channel in zip(planes, cv2.split(placed)):
+        cv2.LUT(channel, tables[plane], out[plane])
     return out
 
 
@@ -141,8 +142,8 @@ def _triangle(x: float, y: float, half: float) -> np.ndarray:
     return np.array([[x, y], [x, y - half], [x - half, y - half]], dtype=np.float32)
 
 
-def _source_channels(spec: PreprocessSpec) -> Tuple[int, int, int]:
-    """For each plane of the tensor, the channel of a BGR image that fills it."""
+def _planes_of_channels(spec: PreprocessSpec) -> Tuple[int, int, int]:
+    """For each channel of a BGR image, the plane of the tensor that it fills."""
     return (0, 1, 2) if spec.channel_order == "BGR" else (2, 1, 0)
 
 

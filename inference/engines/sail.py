@@ -1,12 +1,12 @@
 """The device as an engine: ``sophon.sail.Engine`` behind the protocol of `inference.engines.base`.
 
-The interface is that of sophgo/sophon-sail, docs/source_en/module_python/sail.Engine.rst. What that page leaves open is
-in its sources (release 3.10.7: src/engine.cpp, src/internal.h, src/graph.cpp):
+The interface is that of sophgo/sophon-sail, docs/source_en/module_python, sail.Engine.rst and sail.Tensor.rst. What
+these pages leave open is in its sources (release 3.10.7: src/bind.cpp, src/engine.cpp, src/graph.cpp, src/tensor.cpp):
 
-- `process` takes and gives float32, whatever the model stores: integers are ``real * input scale`` on the way in and
-  ``stored * output scale`` on the way out, done by sail with the scales that it reports.
-- It does not know zero points, and reads the bytes of any other type than float32, int8, uint8 and int32 as float32.
-- Its rounding to int8 differs between processors and for the last elements, and what is far out of range wraps round.
+- `process` between tensors, whose memory is the caller's, moves the bytes as they are, and lets go of Python's lock
+  while the chip computes. Between arrays it keeps the lock, converts integers, and takes float16 for float32.
+- A tensor's `asnumpy` gives a copy, which float16 leaves as uint16; `update_data` takes just the tensor's own type.
+- It does not know zero points. A launch that the runtime refuses is only logged.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import math
 import threading
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Optional, Tuple, Type
+from typing import Any, NamedTuple, Optional, Tuple, Type
 
 import numpy as np
 
@@ -29,11 +29,21 @@ from inference.engines.base import (
     run_in_slices,
 )
 from inference.engines.sophon_sdk import Device, find_sail, open_device
+from inference.engines.stored import SCALED, real_numbers
 from inference.errors import EngineError, ModelError
 
 _INPUT_DTYPES = ("float32", "int8", "uint8")
-_OUTPUT_DTYPES = ("float32", "int8", "uint8", "int32")
-_UNSCALED = ("float32",)
+_OUTPUT_DTYPES = ("float32", "float16", *SCALED)
+_UNSCALED = ("float32", "float16")
+
+
+class _Loaded(NamedTuple):
+    """What sail holds for one model: its engine, the graph's name, and a tensor each for input and output."""
+
+    engine: Any
+    graph: str
+    given: Any
+    made: Any
 
 
 class SailEngine:
@@ -69,16 +79,13 @@ class SailEngine:
                 path,
             )
         self._turn = threading.Lock()
-        self._engine: Any = _load(sail, path, found, described.chip)
-        try:
-            self._graph, given, made = _described_by(self._engine, path)
-            _check_against_file(self._graph, given, made, described, path)
-            _check_types(given, made, described, path)
-            self._info = EngineInfo("sail", described.chip, given, _taken_dtype(given), made)
-            check_contract(self._info)
-        except BaseException:
-            self.close()
-            raise
+        engine = _load(sail, path, found, described.chip)
+        graph, given, made = _described_by(engine, path)
+        _check_against_file(graph, given, made, described, path)
+        _check_types(given, made, described, path)
+        self._info = EngineInfo("sail", described.chip, given, _taken_dtype(given), made)
+        check_contract(self._info)
+        self._loaded: Optional[_Loaded] = _with_tensors(sail, engine, graph, self._info, device)
 
     @property
     def info(self) -> EngineInfo:
@@ -88,19 +95,20 @@ class SailEngine:
     def run(self, batch: np.ndarray) -> np.ndarray:
         """Run the model; see `inference.engines.base.Engine.run`.
 
-        An int8 input is quantized here, by the engine's scale: halves away from zero, saturated at -128 and 127, as the
-        simulator does it.
+        An integer input that is no image is quantized here, by the engine's scale: halves away from zero, saturated, as
+        the simulator does it.
         """
         check_batch(batch, self._info)
         with self._turn:
-            if self._engine is None:
+            loaded = self._loaded
+            if loaded is None:
                 raise EngineError("the model was closed; load it again")
-            return run_in_slices(batch, self._info.batch, self._run_full)
+            return run_in_slices(batch, self._info.batch, lambda full: self._run_full(loaded, full))
 
     def close(self) -> None:
         """Free the model. May be called twice."""
-        # sail has no call for this: the device's memory is freed with the object.
-        self._engine = None
+        # sail has no call for this: the device's memory is freed with the objects.
+        self._loaded = None
 
     def __enter__(self) -> SailEngine:
         return self
@@ -110,20 +118,22 @@ class SailEngine:
     ) -> None:
         self.close()
 
-    def _run_full(self, batch: np.ndarray) -> np.ndarray:
+    def _run_full(self, loaded: _Loaded, batch: np.ndarray) -> np.ndarray:
         given, made = self._info.input, self._info.output
         try:
-            outputs = self._engine.process(self._graph, {given.name: _fed(batch, given)})
+            loaded.given.update_data(_stored(batch, given))
+            loaded.engine.process(loaded.graph, {given.name: loaded.given}, {made.name: loaded.made})
+            heads = np.asarray(loaded.made.asnumpy())
         except Exception as error:
             raise EngineError(f"sail failed on device {self.device}: {error}. dmesg and bm-smi may say more") from error
-        if made.name not in outputs:
-            raise ModelError(f"the engine returned {', '.join(outputs) or 'nothing'} instead of {made.name}")
-        heads = np.asarray(outputs[made.name])
-        if heads.shape != made.shape:
-            raise ModelError(f"the engine returned {list(heads.shape)} instead of the model's {list(made.shape)}")
-        if heads.dtype.kind in "iu":  # a sail that leaves the scaling to its caller
-            return np.asarray(heads.astype(np.float32) * np.float32(made.scale))
-        return np.asarray(heads, dtype=np.float32)
+        if made.dtype == "float16" and heads.dtype == np.uint16:
+            heads = heads.view(np.float16)
+        if heads.dtype != made.dtype or heads.shape != made.shape:
+            raise ModelError(
+                f"the engine returned {heads.dtype} {list(heads.shape)} instead of the model's {made.dtype} "
+                f"{list(made.shape)}"
+            )
+        return real_numbers(heads, made.scale)
 
 
 def _load(sail: Any, path: Path, device: Device, chip: str) -> Any:
@@ -136,6 +146,23 @@ def _load(sail: Any, path: Path, device: Device, chip: str) -> Any:
         raise EngineError(
             f"the runtime of device {device.number} does not load {path}: {error}. Likely causes: {', '.join(causes)}. "
             "See what bm-smi and the lines above say"
+        ) from error
+
+
+def _with_tensors(sail: Any, engine: Any, graph: str, info: EngineInfo, device: int) -> _Loaded:
+    """Allocate the input and the output, in both memories, once for all runs."""
+    given, made = info.input, info.output
+    try:
+        handle = sail.Handle(device)
+        return _Loaded(
+            engine,
+            graph,
+            sail.Tensor(handle, list(given.shape), engine.get_input_dtype(graph, given.name), True, True),
+            sail.Tensor(handle, list(made.shape), engine.get_output_dtype(graph, made.name), True, True),
+        )
+    except Exception as error:
+        raise EngineError(
+            f"device {device} has no memory for the model's input and output: {error}. See what bm-smi says"
         ) from error
 
 
@@ -210,16 +237,11 @@ def _taken_dtype(given: TensorInfo) -> str:
     return "uint8" if given.dtype == "uint8" and given.scale == 1 else "float32"
 
 
-def _fed(batch: np.ndarray, given: TensorInfo) -> np.ndarray:
-    """What `process` is given: contiguous float32, of which sail makes what the input stores.
-
-    For an integer input these are the real values of the integers that are wanted, so that sail's own rounding finds
-    nothing to round. sail would rewrite an array that is not contiguous, in the caller's hands.
-    """
-    if given.dtype == "float32" or batch.dtype == np.uint8:
-        return np.ascontiguousarray(batch, dtype=np.float32)
+def _stored(batch: np.ndarray, given: TensorInfo) -> np.ndarray:
+    """The batch as the model's input stores it, contiguous."""
+    if batch.dtype == given.dtype:
+        return np.ascontiguousarray(batch)
     limits = np.iinfo(given.dtype)
-    scale = np.float32(given.scale)
-    scaled = batch * scale
+    scaled = batch * np.float32(given.scale)
     whole = np.sign(scaled) * np.floor(np.abs(scaled) + np.float32(0.5))
-    return np.ascontiguousarray(np.clip(whole, limits.min, limits.max) / scale, dtype=np.float32)
+    return np.asarray(np.clip(whole, limits.min, limits.max), dtype=given.dtype, order="C")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Sequence
 
+import numpy as np
+
 from tests.artifacts.bmodel_files import Tab, assemble, flatbuffer, model_table, tensor
 
 STAND_IN = Path(__file__).parent / "stand_in_sail"
@@ -37,3 +39,14 @@ def sail_bmodel(
     net[3][0][1] = [tensor("heads", shape, made, made_scale, made_zero)]
     net[3] = net[3] * stages
     return assemble(flatbuffer(model), weights + bytes(512))
+
+
+def write(path: Path, **what: Any) -> Path:
+    model = path / "model.bmodel"
+    model.write_bytes(sail_bmodel(**what))
+    return model
+
+
+def images(count: int, side: int = 32, dtype: type = np.float32) -> np.ndarray:
+    values = np.random.default_rng(count).normal(0, 2, (count, 3, side, side))
+    return values.astype(np.float32) if dtype is np.float32 else (values * 60 + 100).clip(0, 255).astype(dtype)

@@ -105,6 +105,17 @@ def test_a_device_without_a_release_says_how_to_get_one(
     assert "fetch one by pull" in capsys.readouterr().err
 
 
+def test_a_missing_release_is_told_before_the_input_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def slow(*_: Any, **__: Any) -> None:
+        raise AssertionError("the input was opened")
+
+    monkeypatch.setattr("inference.detect_command.open_source", slow)
+    assert main(["detect", "--model", str(tmp_path / "no release"), "--input", str(tmp_path / "no input")]) == 1
+    assert f"there is no file or folder {tmp_path / 'no release'}" in capsys.readouterr().err
+
+
 def test_an_empty_folder_is_an_error(release: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "empty").mkdir()
     assert run(release, tmp_path / "empty", tmp_path / "out") == 1
@@ -126,11 +137,21 @@ def test_the_originals_are_never_overwritten(release: Path, photographs: Path, t
     assert run(release, photographs, photographs, "--no-pictures") == 0
 
 
+@pytest.fixture
+def no_loading(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loading the model, which takes seconds, fails the test."""
+
+    def load(*_: Any) -> None:
+        raise AssertionError("the model was loaded")
+
+    monkeypatch.setattr("inference.detector._open_engine", load)
+
+
 def test_an_output_that_cannot_be_made_is_an_error_before_the_model_is_loaded(
-    photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    release: Path, photographs: Path, tmp_path: Path, no_loading: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").touch()
-    assert run(tmp_path / "no release", photographs, tmp_path / "file" / "out") == 1
+    assert run(release, photographs, tmp_path / "file" / "out") == 1
     assert "cannot be made" in capsys.readouterr().err
 
 
@@ -144,19 +165,24 @@ def test_an_output_that_is_a_file_is_told_as_such(
 
 
 def test_a_disk_that_is_too_full_is_an_error_before_the_model_is_loaded(
-    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    release: Path,
+    photographs: Path,
+    tmp_path: Path,
+    no_loading: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(outputs, "free_bytes", lambda path: 5 << 20)
-    assert run(tmp_path / "no release", photographs, tmp_path / "out") == 1
+    assert run(release, photographs, tmp_path / "out") == 1
     assert "has 5 MB free, and at least 16 MB will be needed" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_that_may_not_be_written_is_an_error_before_the_model_is_loaded(
-    photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    release: Path, photographs: Path, tmp_path: Path, no_loading: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "out").mkdir(mode=0o555)
-    assert run(tmp_path / "no release", photographs, tmp_path / "out") == 1
+    assert run(release, photographs, tmp_path / "out") == 1
     assert "cannot be written" in capsys.readouterr().err
 
 

@@ -1,9 +1,8 @@
 """A stand-in for ``sophon.sail``: the part of its Python interface that the project uses, without a device.
 
-Signatures as in sophgo/sophon-sail, docs/source_en/module_python (sail.Engine.rst, sail.Handle.rst, Basicfunction.rst,
-0_enum_type); what these pages leave open as in its sources at release 3.10.7: `process` makes float32 of every input,
-scales integers on the way in and out, refuses unknown tensors and other shapes by SailEngineError("bad input"), gives
-float32, and writes into the memory of inputs that are not contiguous.
+Signatures as in sophgo/sophon-sail, docs/source_en/module_python (sail.Engine.rst, sail.Tensor.rst, sail.Handle.rst,
+Basicfunction.rst, 0_enum_type); what these pages leave open as in its sources at release 3.10.7: a tensor takes only
+its own type and shape, and gives a copy, of float16 as uint16; `process` refuses tensors without memory on both sides.
 The model is read from the file's own description.
 """
 
@@ -41,6 +40,10 @@ class SailDeviceError(Exception):
 
 
 class SailEngineError(Exception):
+    pass
+
+
+class SailTensorError(Exception):
     pass
 
 
@@ -82,6 +85,31 @@ class Handle:
 
     def get_target(self) -> str:
         return targets[self._tpu_id]
+
+
+class Tensor:
+    def __init__(
+        self, handle: Handle, shape: List[int], dtype: Dtype, own_sys_data: bool = False, own_dev_data: bool = False
+    ) -> None:
+        if not isinstance(handle, Handle) or type(shape) is not list or not isinstance(dtype, Dtype):
+            raise TypeError("__init__(): incompatible constructor arguments")
+        self.handle = handle
+        self.whole = own_sys_data and own_dev_data
+        # Where numpy has the type, but sail's bindings do not, their arrays are of uint16.
+        self.stored = np.zeros(shape, {"float16": "uint16"}.get(name := dtype.name[3:].lower(), name))
+
+    def shape(self) -> List[int]:
+        return list(self.stored.shape)
+
+    def update_data(self, data: np.ndarray) -> None:
+        if data.shape != self.stored.shape:
+            raise SailTensorError("invalid argument")
+        if data.dtype != self.stored.dtype:
+            raise SailTensorError("Wrong dtype of input array!")
+        self.stored[...] = data
+
+    def asnumpy(self) -> np.ndarray:
+        return self.stored.copy()
 
 
 class Engine:
@@ -135,22 +163,20 @@ class Engine:
         return float(differs.get("output_scale", self._output.scale))
 
     def process(
-        self, graph_name: str, input_tensors: Dict[str, np.ndarray], core_list: Optional[List[int]] = None
-    ) -> Dict[str, np.ndarray]:
-        if self._mode not in (IOMode.SYSI, IOMode.SYSIO):
+        self,
+        graph_name: str,
+        input_tensors: Dict[str, Tensor],
+        output_tensors: Dict[str, Tensor],
+        core_list: Optional[List[int]] = None,
+    ) -> None:
+        (name, given), (made_name, made) = *input_tensors.items(), *output_tensors.items()
+        if not given.whole or name != self._input.name or given.shape() != list(self._input.shape):
             raise SailEngineError("bad input")
-        stored = {}
-        for name, given in input_tensors.items():
-            values = np.asarray(given, dtype=np.float32)
-            if values is given and not values.flags.c_contiguous:
-                given.flat[:] = np.full(given.size, np.nan)  # stands for bytes in another order
-            if name != self._input.name or list(values.shape) != list(self._input.shape):
-                raise SailEngineError("bad input")
-            stored[name] = _store(values, self._input)
-        calls.append(stored)
-        made = (compute or self._count)(stored[self._input.name])
-        real = made.astype(np.float32) * np.float32(1 if self._output.dtype == "float32" else self._output.scale)
-        return {self._output.name: real}
+        if not made.whole or made_name != self._output.name or made.shape() != list(self._output.shape):
+            raise SailEngineError("bad output")
+        calls.append({name: given.stored.copy()})
+        values = np.asarray((compute or self._count)(given.stored.copy()))
+        made.stored[...] = values.astype(np.float16).view(np.uint16) if self._output.dtype == "float16" else values
 
     @property
     def _input(self) -> TensorInfo:
@@ -166,13 +192,3 @@ class Engine:
         count = np.arange(np.prod(self._output.shape[1:]), dtype=np.float64)
         values = (np.rint(sums)[:, None] + count[None, :]) % 100
         return np.asarray(values.reshape(self._output.shape))
-
-
-def _store(values: np.ndarray, tensor: TensorInfo) -> np.ndarray:
-    if tensor.dtype == "float32":
-        return values.copy()
-    limits = np.iinfo(tensor.dtype)
-    whole = np.rint(values * np.float32(tensor.scale)).astype(np.float64)  # halves to even
-    # What is beyond 32 bits becomes the least integer, as the processor's own conversion has it.
-    whole[np.abs(whole) >= 2.0**31] = -(2.0**31)
-    return np.asarray(np.clip(whole, limits.min, limits.max).astype(tensor.dtype))
