@@ -17,7 +17,7 @@ IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0.0, 1.0, 101)
 
 _LARGEST_AREA = 1e5**2
-_MISSED, _HIT, _IGNORED = 0, 1, 2
+MISSED, HIT, IGNORED = 0, 1, 2
 
 
 class AveragePrecision(NamedTuple):
@@ -32,12 +32,12 @@ class AveragePrecision(NamedTuple):
     ap50: Optional[float]
 
 
-class _Judged(NamedTuple):
+class Judged(NamedTuple):
     """The detections of one class in one image, best first.
 
     Attributes:
         scores: float32 [D].
-        outcome: int8 [thresholds, D]: _MISSED, _HIT, or _IGNORED.
+        outcome: int8 [thresholds, D]: `MISSED`, `HIT`, or `IGNORED`.
         objects: How many objects there are to be found.
     """
 
@@ -60,9 +60,9 @@ def average_precision(
     Raises:
         KeyError: An image of the truth has no entry.
     """
-    judged: Dict[int, List[_Judged]] = {position: [] for position in range(len(truth.categories))}
+    judged: Dict[int, List[Judged]] = {position: [] for position in range(len(truth.categories))}
     for image in truth.images:
-        for position, one in _judge_image(truth, image, found[image], max_detections):
+        for position, one in judge_image(truth, image, found[image], max_detections):
             judged[position].append(one)
     precisions = [curve for curve in map(_precision, judged.values()) if curve is not None]
     if not precisions:
@@ -71,8 +71,18 @@ def average_precision(
     return AveragePrecision(float(table.mean()), float(table[:, 0].mean()))
 
 
-def _judge_image(truth: Annotations, image: int, found: Detections, max_detections: int) -> List[Tuple[int, _Judged]]:
-    """Judge each class that is annotated or found in an image."""
+def judge_image(truth: Annotations, image: int, found: Detections, max_detections: int) -> List[Tuple[int, Judged]]:
+    """Judge each class that is annotated or found in an image.
+
+    Args:
+        truth: Annotated boxes.
+        image: The image's id.
+        found: What was found there; class ids are positions in ``truth.categories``.
+        max_detections: The most detections of a class that count, best first.
+
+    Returns:
+        Position in ``truth.categories`` and what its detections are worth.
+    """
     boxes = found.boxes_xyxy.astype(np.float64)
     boxes[:, 2:] -= boxes[:, :2]
     true: Dict[int, List[TrueBox]] = {}
@@ -88,7 +98,7 @@ def _judge_image(truth: Annotations, image: int, found: Detections, max_detectio
     return judged
 
 
-def _judge(boxes: np.ndarray, scores: np.ndarray, true: List[TrueBox]) -> _Judged:
+def _judge(boxes: np.ndarray, scores: np.ndarray, true: List[TrueBox]) -> Judged:
     """Match detections, best first, to the objects of their class.
 
     Args:
@@ -100,13 +110,13 @@ def _judge(boxes: np.ndarray, scores: np.ndarray, true: List[TrueBox]) -> _Judge
     order = sorted(range(len(true)), key=lambda index: ignored[index])
     true, ignored = [true[index] for index in order], [ignored[index] for index in order]
     overlaps = _overlaps(boxes, true)
-    outcome = np.full((len(IOU_THRESHOLDS), len(boxes)), _MISSED, dtype=np.int8)
+    outcome = np.full((len(IOU_THRESHOLDS), len(boxes)), MISSED, dtype=np.int8)
     for row, threshold in enumerate(IOU_THRESHOLDS):
         outcome[row] = _match(overlaps, true, ignored, min(float(threshold), 1 - 1e-10))
     areas = boxes[:, 2] * boxes[:, 3]
     strange = (areas < 0) | (areas > _LARGEST_AREA)
-    outcome[(outcome == _MISSED) & strange[None, :]] = _IGNORED
-    return _Judged(scores, outcome, ignored.count(False))
+    outcome[(outcome == MISSED) & strange[None, :]] = IGNORED
+    return Judged(scores, outcome, ignored.count(False))
 
 
 def _match(overlaps: np.ndarray, true: List[TrueBox], ignored: List[bool], threshold: float) -> List[int]:
@@ -123,10 +133,10 @@ def _match(overlaps: np.ndarray, true: List[TrueBox], ignored: List[bool], thres
             if overlap >= best:
                 best, chosen = overlap, index
         if chosen < 0:
-            outcome.append(_MISSED)
+            outcome.append(MISSED)
             continue
         taken[chosen] = True
-        outcome.append(_IGNORED if ignored[chosen] else _HIT)
+        outcome.append(IGNORED if ignored[chosen] else HIT)
     return outcome
 
 
@@ -145,15 +155,15 @@ def _overlaps(boxes: np.ndarray, true: List[TrueBox]) -> np.ndarray:
     return np.asarray(np.divide(shared, whole, out=np.zeros_like(shared), where=shared > 0))
 
 
-def _precision(judged: List[_Judged]) -> Optional[np.ndarray]:
+def _precision(judged: List[Judged]) -> Optional[np.ndarray]:
     """Precision of one class at each recall, float64 [thresholds, recalls]; None where it has no objects."""
     objects = sum(one.objects for one in judged)
     if objects == 0:
         return None
     scores = np.concatenate([one.scores for one in judged])
     outcome = np.concatenate([one.outcome for one in judged], axis=1)[:, np.argsort(-scores, kind="stable")]
-    hits = np.cumsum(outcome == _HIT, axis=1, dtype=np.float64)
-    misses = np.cumsum(outcome == _MISSED, axis=1, dtype=np.float64)
+    hits = np.cumsum(outcome == HIT, axis=1, dtype=np.float64)
+    misses = np.cumsum(outcome == MISSED, axis=1, dtype=np.float64)
     table = np.zeros((len(IOU_THRESHOLDS), len(RECALLS)))
     for row in range(len(IOU_THRESHOLDS)):
         precision = hits[row] / (hits[row] + misses[row] + np.spacing(1))

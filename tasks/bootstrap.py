@@ -1,0 +1,201 @@
+"""How much average precision one model loses against another, and how sure that is.
+
+AP on some hundred images is itself a draw: with other images of the same kind both models would score otherwise. The
+paired bootstrap (Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13) draws as many images as
+there are, with replacement, scores both models on each draw, and looks at how their difference spreads. Pairing
+matters: the two find nearly the same, so that their difference is surer by far than either score.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from inference.accuracy import HIT, IOU_THRESHOLDS, MISSED, RECALLS, Judged, judge_image
+from inference.annotations import Annotations
+from inference.decode import Detections
+
+DRAWS = 1000
+CONFIDENCE = 0.95
+
+_AT_ONCE = 100  # draws; of a class with ten thousand detections each table has 8 MB
+# 0.5 - 0.495 is a little more than 0.005 in binary.
+_ROUNDING = 1e-9
+
+Floats = NDArray[np.float64]
+
+
+class Loss(BaseModel):
+    """How much AP a model loses against another on the same images.
+
+    Attributes:
+        drop: On these images, AP 0..1; negative where it gains.
+        low: With the confidence it is not less.
+        high: With the confidence it is not more.
+        images: How many were drawn from.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    drop: float
+    low: float
+    high: float
+    images: int
+
+
+class Proof(StrEnum):
+    """What a loss says of a limit."""
+
+    KEPT = "kept"
+    BROKEN = "broken"
+    OPEN = "open"
+
+
+def paired_loss(
+    truth: Annotations,
+    reference: Mapping[int, Detections],
+    candidate: Mapping[int, Detections],
+    *,
+    max_detections: int = 100,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> Loss | None:
+    """Compare two models on the same images.
+
+    Args:
+        truth: Images and annotated boxes.
+        reference: Image id to what the better model found there, for each image of the truth; class ids are positions
+            in `truth.categories`.
+        candidate: The same of the model that is judged.
+        max_detections: The most detections of an image and class that count, best first.
+        draws: How often images are drawn.
+        seed: Of the draws, so that equal detections give equal intervals.
+
+    Returns:
+        The loss; None where nothing is annotated.
+
+    Raises:
+        KeyError: An image has no entry.
+    """
+    count = len(truth.images)
+    chances = np.full(count, 1 / max(count, 1))
+    drawn = np.random.default_rng(seed).multinomial(count, chances, size=draws) if count else np.zeros((draws, 0))
+    # The first draw is the set itself.
+    weights = np.concatenate([np.ones((1, count)), drawn]).astype(np.int64)
+    ours, theirs = (_scores(_tables(truth, found, max_detections), weights) for found in (candidate, reference))
+    drops = theirs - ours
+    if np.isnan(drops[0]):
+        return None
+    low, high = np.nanquantile(drops[1:], [1 - CONFIDENCE, CONFIDENCE])
+    return Loss(drop=float(drops[0]), low=float(low), high=float(high), images=count)
+
+
+def proof(loss: Loss, limit: float) -> Proof:
+    """Tell what a loss says of a limit: kept or broken with the confidence, or open.
+
+    Args:
+        loss: What was measured.
+        limit: The largest loss that is allowed, AP 0..1.
+    """
+    if loss.high <= limit + _ROUNDING:
+        return Proof.KEPT
+    return Proof.BROKEN if loss.low > limit + _ROUNDING else Proof.OPEN
+
+
+def images_needed(loss: Loss, limit: float) -> int | None:
+    """Estimate how many images would decide an open question, if the loss stays what it is.
+
+    The spread falls with the square root of the number of images.
+
+    Args:
+        loss: What was measured, on the images that there are.
+        limit: The largest loss that is allowed, AP 0..1.
+
+    Returns:
+        The number, rounded up to two digits; None where the loss lies just on the limit.
+    """
+    margin = limit - loss.drop
+    spread = loss.high - loss.drop if margin > 0 else loss.drop - loss.low
+    if abs(margin) < 1e-6:
+        return None
+    needed = loss.images * max(1.0, (spread / margin) ** 2)
+    step = int(10 ** max(0, math.floor(math.log10(needed)) - 1))
+    return math.ceil(needed / step) * step
+
+
+class _Table(NamedTuple):
+    """All detections of one class, best first.
+
+    Attributes:
+        image: Which image each is of, intp [D].
+        outcome: int8 [thresholds, D].
+        objects: Objects of each image, int64 [images].
+    """
+
+    image: NDArray[np.intp]
+    outcome: NDArray[np.int8]
+    objects: NDArray[np.int64]
+
+
+def _tables(truth: Annotations, found: Mapping[int, Detections], max_detections: int) -> list[_Table]:
+    """One for each class that has objects."""
+    judged: dict[int, list[tuple[int, Judged]]] = {}
+    for place, image in enumerate(truth.images):
+        for position, one in judge_image(truth, image, found[image], max_detections):
+            judged.setdefault(position, []).append((place, one))
+    tables = []
+    for _, parts in sorted(judged.items()):
+        objects = np.zeros(len(truth.images), dtype=np.int64)
+        objects[[place for place, _ in parts]] = [one.objects for _, one in parts]
+        if not objects.any():
+            continue
+        order = np.argsort(-np.concatenate([one.scores for _, one in parts]), kind="stable")
+        of_image = np.repeat(np.array([place for place, _ in parts]), [len(one.scores) for _, one in parts])
+        outcome = np.concatenate([one.outcome for _, one in parts], axis=1)
+        tables.append(_Table(of_image[order], outcome[:, order], objects))
+    return tables
+
+
+def _scores(tables: list[_Table], weights: NDArray[np.int64]) -> Floats:
+    """AP of each draw, float64 [draws]; NaN where none of its images has an object.
+
+    Args:
+        tables: The classes.
+        weights: How often each image is drawn, int64 [draws, images].
+    """
+    total, classes = np.zeros(len(weights)), np.zeros(len(weights))
+    for table in tables:
+        for start in range(0, len(weights), _AT_ONCE):
+            rows = slice(start, start + _AT_ONCE)
+            precision, known = _precision(table, weights[rows])
+            total[rows] += np.where(known, precision, 0)
+            classes[rows] += known
+    with np.errstate(invalid="ignore"):
+        return np.asarray(total / classes)
+
+
+def _precision(table: _Table, weights: NDArray[np.int64]) -> tuple[Floats, NDArray[np.bool_]]:
+    """Mean precision of one class over thresholds and recalls, float64 [draws], and which draws have objects of it.
+
+    An image that is drawn twice brings each of its detections twice, one behind the other: the weight is added at once,
+    because the best precision from there on, which is all that counts, is the same (but where detections of one image
+    and class have the very same score).
+    """
+    objects = weights @ table.objects
+    taken = weights[:, table.image]
+    sums = np.zeros(len(weights))
+    for row in range(len(IOU_THRESHOLDS)):
+        hits = np.cumsum(taken * (table.outcome[row] == HIT), axis=1, dtype=np.float64)
+        misses = np.cumsum(taken * (table.outcome[row] == MISSED), axis=1, dtype=np.float64)
+        precision = hits / (hits + misses + np.spacing(1))
+        best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+        for draw in np.flatnonzero(objects).tolist():
+            places: NDArray[np.intp] = np.searchsorted(hits[draw] / objects[draw], RECALLS, side="left")
+            sums[draw] += best[draw][places[places < best.shape[1]]].sum()
+    return sums / (len(IOU_THRESHOLDS) * len(RECALLS)), objects > 0
