@@ -25,6 +25,7 @@ from tasks.records import (
 )
 from tasks.simulate import simulate
 from tasks.toolchain.model import Toolchain
+from tasks.toolchain.tuning import tuned
 from tasks.validate import evaluate
 from tasks.workspace import Workspace
 
@@ -96,7 +97,8 @@ def submit_variants(
             rung = Variant(chip=variant.chip, precision=variant.precision, batch=1)
             if rung not in submitted.lowered:
                 submitted.lowered[rung] = lower.submit(rung, models[1], *job)
-            submitted.compiled[variant] = compile_variant.submit(variant, models[variant.batch], *job)
+            options = tuned(variant) if settings.toolchain.tuned else ()
+            submitted.compiled[variant] = compile_variant.submit(variant, models[variant.batch], *job, options)
             if rung not in submitted.measured:
                 lowered = submitted.lowered[rung]
                 submitted.measured[rung] = evaluate.submit(

@@ -15,6 +15,7 @@ from tasks.records import CalibrationTable, Compiled, Lowered, TopModel, Traced
 from tasks.step import step
 from tasks.toolchain import command, graph
 from tasks.toolchain.drive import driven
+from tasks.toolchain.float_weights import without_subnormals
 from tasks.toolchain.model import Toolchain
 from tasks.workspace import Workspace
 
@@ -60,7 +61,7 @@ def import_network(
         )
 
 
-@step(version=1, slot="lower {variant.chip} {variant.precision}", retries=1, retry_on=(CommandTimedOut,))
+@step(version=2, slot="lower {variant.chip} {variant.precision}", retries=1, retry_on=(CommandTimedOut,))
 def lower(
     variant: Variant,
     model: TopModel,
@@ -89,7 +90,7 @@ def lower(
         GraphError: A rule about layers found nothing.
     """
     network = graph.parse(workspace.content.verified(model.mlir).read_text())
-    inputs = _inputs(variant, model, network, table, quantize)
+    inputs = _inputs(variant, model, network, table, quantize, workspace)
     planned = command.lower(variant, quantize_table=command.QUANTIZE_TABLE in inputs, timeout_s=driving.timeouts.lower)
     with driven(planned, toolchain, workspace, inputs, omp_threads=driving.omp_threads) as ran:
         mlir = next(ran.folder.glob("*_tpu.mlir"))
@@ -103,7 +104,7 @@ def lower(
         )
 
 
-@step(version=1, slot="compile {variant.path}", retries=1, retry_on=(CommandTimedOut,))
+@step(version=2, slot="compile {variant.path}", retries=1, retry_on=(CommandTimedOut,))
 def compile_variant(
     variant: Variant,
     model: TopModel,
@@ -112,6 +113,7 @@ def compile_variant(
     toolchain: Toolchain,
     driving: Driving,
     workspace: Workspace,
+    options: tuple[str, ...] = (),
 ) -> Compiled:
     """Compile one bmodel and read back what it is.
 
@@ -123,6 +125,7 @@ def compile_variant(
         toolchain: The compiler.
         driving: Threads and time-outs.
         workspace: Where bytes are kept.
+        options: Further options of the compiler, as `tuned` chooses them.
 
     Returns:
         The bmodel, its time stamp set to a fixed one so that the same work gives the same bytes.
@@ -133,9 +136,12 @@ def compile_variant(
         BmodelError: It is damaged.
     """
     network = graph.parse(workspace.content.verified(model.mlir).read_text())
-    inputs = _inputs(variant, model, network, table, quantize)
+    inputs = _inputs(variant, model, network, table, quantize, workspace)
     planned = command.deploy(
-        variant, quantize_table=command.QUANTIZE_TABLE in inputs, timeout_s=driving.timeouts.deploy
+        variant,
+        quantize_table=command.QUANTIZE_TABLE in inputs,
+        timeout_s=driving.timeouts.deploy,
+        options=options,
     )
     with driven(planned, toolchain, workspace, inputs, omp_threads=driving.omp_threads) as ran:
         path = ran.folder / "normalised.bmodel"
@@ -181,6 +187,7 @@ def _inputs(
     network: graph.Graph,
     table: CalibrationTable | None,
     quantize: QuantizeSettings,
+    workspace: Workspace,
 ) -> dict[str, Blob | bytes]:
     inputs: dict[str, Blob | bytes] = {command.TOP_MLIR: model.mlir, model.weights_name: model.weights}
     if variant.precision == "int8":
@@ -190,6 +197,10 @@ def _inputs(
         float_table = float_layers(variant, network, quantize)
         if float_table is not None:
             inputs[command.QUANTIZE_TABLE] = float_table.encode()
+            if _FLOAT_MODE[variant.chip] == "F16":
+                weights = workspace.content.verified(model.weights)
+                names = graph.filters(network, graph.head_tail(network))
+                inputs[model.weights_name] = without_subnormals(weights, names)
     return inputs
 
 

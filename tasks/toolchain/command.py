@@ -56,6 +56,8 @@ class Command(BaseModel):
         timeout_s: Longest time that it may take, in seconds.
         variables: Environment variables that it needs beside those of every command.
         rounds: How many rounds it counts in its log while it works, 0 where it counts none.
+        search: Name of the folder in which the layer groups that it finds are kept apart from those of commands that
+            search otherwise; empty for the compiler's own way of searching.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -67,6 +69,7 @@ class Command(BaseModel):
     timeout_s: float
     variables: tuple[tuple[str, str], ...] = ()
     rounds: int = 0
+    search: str = ""
 
     @property
     def argv(self) -> tuple[str, ...]:
@@ -164,7 +167,7 @@ def lower(variant: Variant, *, quantize_table: bool, timeout_s: float) -> Comman
     )
 
 
-def deploy(variant: Variant, *, quantize_table: bool, timeout_s: float) -> Command:
+def deploy(variant: Variant, *, quantize_table: bool, timeout_s: float, options: tuple[str, ...] = ()) -> Command:
     """Plan the compile of one bmodel.
 
     `--opt` is never given: level 3 miscompiles, exits 0 and passes its own check having compared nothing.
@@ -173,6 +176,7 @@ def deploy(variant: Variant, *, quantize_table: bool, timeout_s: float) -> Comma
         variant: What to compile for.
         quantize_table: Whether `centernet.qtable` is given; only with int8.
         timeout_s: Longest time, in seconds.
+        options: How its layers are grouped and stored, without an effect on the numbers (`tasks.toolchain.tuning`).
 
     Returns:
         The command. It leaves `centernet.bmodel` and one profile a core.
@@ -185,11 +189,13 @@ def deploy(variant: Variant, *, quantize_table: bool, timeout_s: float) -> Comma
         tool="model_deploy",
         arguments=(
             *_deploy_arguments(variant, quantize_table),
+            *options,
             *("--enable_lghash", "--lghash_dir", LAYER_GROUPS),
         ),
         expects=(Expected(pattern=BMODEL), Expected(pattern=profiles(variant), count=Outputs.ANY)),
         timeout_s=timeout_s,
         variables=_FILLED_MEMORY if variant.chip == "BM1684" else (),
+        search="-".join(option.lstrip("-") for option in options),
     )
 
 

@@ -134,7 +134,9 @@ def test_a_network_is_imported_with_its_shapes_heads_and_weights(bench: Bench, b
     model = bench.imported(batch)
     assert model.input_shape == (batch, 3, 64, 64) and model.input_name == "x.1"
     assert model.head_layers == ("16", "62", "84", "106")
-    assert bench.workspace.content.verified(model.weights).read_bytes() == b"weights"
+    assert (
+        bench.workspace.content.verified(model.weights).read_bytes() == (bench.fake.root / "weights.npz").read_bytes()
+    )
     assert model.evidence.argv[:1] == ("model_transform",)
 
 
@@ -196,6 +198,12 @@ def test_an_int8_compile_gets_the_table_of_ranges_and_the_float_layers(bench: Be
     assert bench.fake.noted("quantize_tables") == ["16 F16", "62 F16", "84 F16", "106 F16", ""]
     made = compile_variant.fn(*_arguments(bench, INT8, ALL_INT8))
     assert "--quantize_table" not in made.evidence.argv
+
+
+def test_further_options_reach_the_compiler(bench: Bench) -> None:
+    (bench.fake.root / "bmodel").write_bytes(built_bmodel())
+    made = compile_variant.fn(*_arguments(bench, FP32), ("--compress_mode", "all"))
+    assert made.evidence.argv[-5:-3] == ("--compress_mode", "all")
 
 
 def test_an_int8_compile_without_a_table_of_ranges_is_refused(bench: Bench) -> None:

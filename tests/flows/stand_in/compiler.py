@@ -13,8 +13,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import struct
 import sys
 import time
+import zipfile
 import zlib
 from pathlib import Path
 
@@ -65,8 +67,10 @@ def transform(arguments: list[str]) -> None:
         f'    %1 = "top.Input"(%arg0) : (tensor<{given}>) -> tensor<{given}> loc("image")',
     ]
     for number, (name, outputs) in enumerate((("hm", CLASSES), ("wh", 2), ("reg", 2)), 2):
-        types = f"(tensor<{given}>, none, none) -> tensor<{batch}x{outputs}{made}>"
-        lines.append(f'    %{number} = "top.Conv"(%1, %0, %0) : {types} loc("{name}")')
+        weight = f"tensor<{outputs}x3x1x1xf32>"
+        lines.append(f'    %{number + 4} = "top.Weight"() : () -> {weight} loc("{name}.weight")')
+        types = f"(tensor<{given}>, {weight}, none) -> tensor<{batch}x{outputs}{made}>"
+        lines.append(f'    %{number} = "top.Conv"(%1, %{number + 4}, %0) : {types} loc("{name}")')
     types = f"(none, none, none) -> tensor<{batch}x{CLASSES + 4}{made}>"
     lines += [
         f'    %5 = "top.Concat"(%2, %3, %4) : {types} loc("heads")',
@@ -75,7 +79,16 @@ def transform(arguments: list[str]) -> None:
         "}",
     ]
     Path(option(arguments, "--mlir")).write_text("\n".join(lines) + "\n")
-    Path("centernet_top_f32_all_weight.npz").write_bytes(b"weights")
+    write_weights(Path("centernet_top_f32_all_weight.npz"), [f"{name}.weight" for name in ("hm", "wh", "reg")])
+
+
+def write_weights(path: Path, names: list[str]) -> None:
+    """Write an archive of single ones, float32, as numpy does: it is not at hand here."""
+    header = "{'descr': '<f4', 'fortran_order': False, 'shape': (1,), }".ljust(117) + "\n"
+    array = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode() + struct.pack("<f", 1.0)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in names:
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), array)
 
 
 def calibrate(arguments: list[str]) -> None:

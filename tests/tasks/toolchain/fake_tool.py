@@ -45,7 +45,7 @@ def model_transform(put) -> None:
     check(shape, f"shapes {args.input_shapes}")
     check(Path(args.model_def).read_bytes(), "PytorchStreamReader failed reading zip archive: not a ZIP archive.")
     text = (ROOT / "network.mlir").read_text().replace("tensor<1x", f"tensor<{shape[1]}x")
-    put(WEIGHTS, b"weights")
+    put(WEIGHTS, (ROOT / "weights.npz").read_bytes())
     put(args.mlir, text.encode())
 
 
@@ -72,8 +72,9 @@ def model_deploy(put) -> None:
     for name in ("--mlir", "--chip", "--quantize", "--model"):
         parser.add_argument(name, required=True)
     parser.add_argument("--num_core", type=int, default=1)
-    for name in ("--calibration_table", "--quantize_table", "--lghash_dir"):
+    for name in ("--calibration_table", "--quantize_table", "--lghash_dir", "--compress_mode"):
         parser.add_argument(name)
+    parser.add_argument("--shape_secs_search_strategy", type=int, choices=(0, 1, 2))
     parser.add_argument("--enable_lghash", action="store_true")
     parser.add_argument("--not_gen_bmodel", action="store_true")
     args = parser.parse_args()
