@@ -32,7 +32,7 @@ from tasks.workspace import Workspace
 
 @dataclass
 class Variants:
-    """What was submitted; a rung is a variant with batch 1 on one core.
+    """What was submitted; a rung is a variant with batch 1 on one core, in float: the others give the same.
 
     Attributes:
         scenes: The golden inputs.
@@ -98,7 +98,10 @@ def submit_variants(
             if rung not in submitted.lowered:
                 submitted.lowered[rung] = lower.submit(rung, models[1], *job)
             options = tuned(variant) if settings.toolchain.tuned else ()
-            submitted.compiled[variant] = compile_variant.submit(variant, models[variant.batch], *job, options)
+            own_spec = spec if variant.io == "raw" else None
+            submitted.compiled[variant] = compile_variant.submit(
+                variant, models[variant.batch], *job, options, own_spec
+            )
             if rung not in submitted.measured:
                 lowered = submitted.lowered[rung]
                 submitted.measured[rung] = evaluate.submit(

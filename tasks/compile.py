@@ -7,7 +7,7 @@ from pathlib import Path
 
 from artifacts.bmodel import TensorInfo, content_digest, normalised, read_bmodel
 from artifacts.files import storage_errors
-from artifacts.release import Variant
+from artifacts.release import PreprocessSpec, Variant
 from artifacts.store import Blob
 from settings.sections import Driving, QuantizeSettings
 from tasks.errors import CommandTimedOut, GraphError, ResultRefused
@@ -17,6 +17,7 @@ from tasks.toolchain import command, graph
 from tasks.toolchain.drive import driven
 from tasks.toolchain.float_weights import without_subnormals
 from tasks.toolchain.model import Toolchain
+from tasks.toolchain.raw_input import with_preprocessing
 from tasks.workspace import Workspace
 
 _FLOAT_MODE = {"BM1684": "F32", "BM1684X": "F16", "BM1688": "F16"}
@@ -114,6 +115,7 @@ def compile_variant(
     driving: Driving,
     workspace: Workspace,
     options: tuple[str, ...] = (),
+    spec: PreprocessSpec | None = None,
 ) -> Compiled:
     """Compile one bmodel and read back what it is.
 
@@ -126,6 +128,7 @@ def compile_variant(
         driving: Threads and time-outs.
         workspace: Where bytes are kept.
         options: Further options of the compiler, as `tuned` chooses them.
+        spec: How an image becomes the input tensor; what takes raw pixels does it itself.
 
     Returns:
         The bmodel, its time stamp set to a fixed one so that the same work gives the same bytes.
@@ -137,6 +140,8 @@ def compile_variant(
     """
     network = graph.parse(workspace.content.verified(model.mlir).read_text())
     inputs = _inputs(variant, model, network, table, quantize, workspace)
+    if variant.io == "raw":
+        inputs[command.TOP_MLIR] = _raw_input(variant, model, spec, workspace)
     planned = command.deploy(
         variant,
         quantize_table=command.QUANTIZE_TABLE in inputs,
@@ -147,7 +152,7 @@ def compile_variant(
         path = ran.folder / "normalised.bmodel"
         with storage_errors(ran.folder):
             path.write_bytes(normalised((ran.folder / command.BMODEL).read_bytes()))
-        found, outputs, memory = _judge(path, variant, model.input_shape, network.output_shapes)
+        found, outputs, memory = _judge(path, variant, model.input_shape, network.output_shapes, quantize)
         bmodel = workspace.content.put_file(path)
         return Compiled(
             variant=variant,
@@ -204,6 +209,14 @@ def _inputs(
     return inputs
 
 
+def _raw_input(variant: Variant, model: TopModel, spec: PreprocessSpec | None, workspace: Workspace) -> bytes:
+    if spec is None:
+        raise ResultRefused(
+            f"{variant.path} takes raw pixels; it needs the preprocess spec to do the arithmetic itself."
+        )
+    return with_preprocessing(workspace.content.verified(model.mlir).read_text(), spec).encode()
+
+
 def _check_shapes(network: graph.Graph, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> None:
     if len(network.inputs) != 1:
         raise GraphError(f"The network has {len(network.inputs)} inputs in the compiler's form; one is expected.")
@@ -217,7 +230,11 @@ def _check_shapes(network: graph.Graph, input_shape: tuple[int, ...], output_sha
 
 
 def _judge(
-    path: Path, variant: Variant, input_shape: tuple[int, ...], output_shapes: tuple[tuple[int, ...], ...]
+    path: Path,
+    variant: Variant,
+    input_shape: tuple[int, ...],
+    output_shapes: tuple[tuple[int, ...], ...],
+    quantize: QuantizeSettings,
 ) -> tuple[tuple[TensorInfo, ...], tuple[TensorInfo, ...], int]:
     info = read_bmodel(path)
     problems = []
@@ -232,11 +249,20 @@ def _judge(
     shapes = tuple(stage.inputs[0].shape), (tuple(stage.outputs[0].shape),)
     if shapes != (input_shape, output_shapes):
         problems.append(f"its shapes are {shapes[0]} -> {shapes[1]}, not {input_shape} -> {output_shapes}")
+    types, expected = (stage.inputs[0].dtype, stage.outputs[0].dtype), _types(variant, quantize)
+    if types != expected:
+        problems.append(f"it takes {types[0]} and gives {types[1]}, not {expected[0]} and {expected[1]}")
     if not info.weight_sha256_ok:
         problems.append("its weights do not match their own checksum")
     if problems:
         raise ResultRefused(f"{variant.path}: the compiler exited 0, but the bmodel is refused: {', '.join(problems)}.")
     return tuple(stage.inputs), tuple(stage.outputs), info.device_memory.total
+
+
+def _types(variant: Variant, quantize: QuantizeSettings) -> tuple[str, str]:
+    if variant.io == "float":
+        return "float32", "float32"
+    return "uint8", "float16" if quantize.float_tail else "int8"
 
 
 def _estimate(profiles: Iterable[Path]) -> float | None:

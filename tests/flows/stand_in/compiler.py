@@ -22,6 +22,11 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[3]
 CLASSES = 80
+INPUT = (
+    'channel_format = "nchw", do_preprocess = true, mean = [0.000000e+00, 0.000000e+00, 0.000000e+00], '
+    'pixel_format = "bgr", scale = [1.000000e+00, 1.000000e+00, 1.000000e+00]'
+)
+FLOAT32, FLOAT16, UINT8 = 0, 1, 3
 
 
 def main(tool: str, environment: Path, arguments: list[str]) -> int:
@@ -64,7 +69,7 @@ def transform(arguments: list[str]) -> None:
         'module @centernet attributes {module.weight_file = "centernet_top_f32_all_weight.npz"} {',
         f"  func.func @main(%arg0: tensor<{given}> loc(unknown)) -> (tensor<{batch}x{CLASSES + 4}{made}>) {{",
         '    %0 = "top.None"() : () -> none loc(unknown)',
-        f'    %1 = "top.Input"(%arg0) : (tensor<{given}>) -> tensor<{given}> loc("image")',
+        f'    %1 = "top.Input"(%arg0) {{{INPUT}}} : (tensor<{given}>) -> tensor<{given}> loc("image")',
     ]
     for number, (name, outputs) in enumerate((("hm", CLASSES), ("wh", 2), ("reg", 2)), 2):
         weight = f"tensor<{outputs}x3x1x1xf32>"
@@ -115,17 +120,20 @@ def deploy(arguments: list[str]) -> None:
     batch, height, width = map(int, found.groups())
     shapes = [batch, 3, height, width], [batch, CLASSES + 4, height // 4, width // 4]
     quantize = option(arguments, "--quantize")
-    Path(option(arguments, "--model")).write_bytes(bmodel(chip.upper(), cores, quantize, *shapes))
+    raw = "--fuse_preprocess" in arguments
+    assert raw is ("0.000000e+00, 0.000000e+00, 0.000000e+00" not in text)
+    Path(option(arguments, "--model")).write_bytes(bmodel(chip.upper(), cores, quantize, raw, *shapes))
 
 
-def bmodel(chip: str, cores: int, quantize: str, given: list[int], made: list[int]) -> bytes:
+def bmodel(chip: str, cores: int, quantize: str, raw: bool, given: list[int], made: list[int]) -> bytes:
     sys.path.insert(0, str(PROJECT))
     from tests.artifacts.bmodel_files import assemble, flatbuffer, model_table, tensor
 
-    weights = json.dumps({"stand-in": [given, made], "quantize": quantize}).encode()
+    weights = json.dumps({"stand-in": [given, made], "quantize": quantize, "raw": raw}).encode()
     table = model_table(weights, chip=chip, cores=cores, time=f"{time.ctime()}\n")
     stage = table[4][0][3][0]
-    stage[0], stage[1] = [tensor("image", given)], [tensor("heads", made)]
+    stage[0] = [tensor("image", given, UINT8 if raw else FLOAT32)]
+    stage[1] = [tensor("heads", made, FLOAT16 if raw else FLOAT32)]
     return assemble(flatbuffer(table), weights + bytes(512))
 
 
