@@ -67,6 +67,10 @@ class PreprocessSpec(Record):
         """Element type of the input tensor: ``uint8`` where the arithmetic is in the bmodel, else ``float32``."""
         return "uint8" if self.fused else "float32"
 
+    def of(self, variant: Variant) -> PreprocessSpec:
+        """Return the spec of one variant: a raw one does the arithmetic itself."""
+        return self.model_copy(update={"fused": True}) if variant.io == "raw" else self
+
 
 class Protocol(Record):
     """How accuracy was measured; numbers from two protocols are never compared."""

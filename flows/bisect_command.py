@@ -66,7 +66,7 @@ def only(settings: Settings, patterns: Sequence[str]) -> Settings | None:
         return None
     chosen = [one for one, name in named.items() if any(fnmatchcase(name, each) for each in patterns or "*")]
     rows = [
-        MatrixRow(chip=one.chip, precisions=(one.precision,), batches=(one.batch,), cores=(one.cores,))
+        MatrixRow(chip=one.chip, precisions=(one.precision,), batches=(one.batch,), cores=(one.cores,), io=(one.io,))
         for one in chosen
     ]
     simulator = settings.simulator.model_copy(update={"images": 0})

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler
 from pydantic.json_schema import SkipJsonSchema
 
 from artifacts.reference import parse_reference
-from artifacts.variant import Chip, Precision
+from artifacts.variant import Chip, Io, Precision
 from settings.errors import Problem, SettingsError
 from settings.load import load_settings
 from settings.matrix import MAX_BATCH, MatrixRow
@@ -88,6 +88,7 @@ class BuildForm(Form):
     batches: list[Batch] = Field(
         default=[], description="Only these batch sizes of the profile's matrix, images", examples=[[1]]
     )
+    io: list[Io] = Field(default=[], description="Only these kinds of input and output of the profile's matrix")
     toolchain_version: Version | Empty = Field(
         default=None,
         description="Exact version of the compiler's package",
@@ -173,6 +174,7 @@ class ValidateForm(Form):
     precision: Precision | Empty = Field(default=None, description="Only models in this precision")
     batch: Batch | Empty = Field(default=None, description="Only models that take so many images at once")
     cores: Cores | Empty = Field(default=None, description="Only models for so many cores")
+    io: Io | Empty = Field(default=None, description="Only models that take this; empty prefers float")
     every: bool = Field(default=False, description="All models that fit; otherwise exactly one has to fit")
     limit: Limit | Empty = Field(
         default=None,
@@ -190,7 +192,9 @@ class ValidateForm(Form):
             BadReference: The form's reference is none.
         """
         reference = parse_reference(self.reference or f"oci:{settings.release.repository}")
-        wish = self.model_dump(include={"device", "chip", "precision", "batch", "cores", "every", "limit", "evidence"})
+        wish = self.model_dump(
+            include={"device", "chip", "precision", "batch", "cores", "io", "every", "limit", "evidence"}
+        )
         return Request(reference=str(reference), **wish)
 
 
@@ -206,9 +210,10 @@ def settings_of(form: Form, environ: Mapping[str, str]) -> Settings:
     """
     overrides = overrides_of(form)
     settings = load_settings(form.source, overrides=overrides, environ=environ)
-    if not isinstance(form, BuildForm) or not (form.chips or form.precisions or form.batches):
+    if not isinstance(form, BuildForm) or not (form.chips or form.precisions or form.batches or form.io):
         return settings
-    rows = list(restricted(settings.matrix, form.chips or None, form.precisions or None, form.batches or None))
+    kept = (form.chips or None, form.precisions or None, form.batches or None, form.io or None)
+    rows = list(restricted(settings.matrix, *kept))
     if not rows:
         raise SettingsError([Problem("matrix", f"nothing of profile {settings.profile} is left of it", "the form")])
     matrix = format_value([row.model_dump(mode="json") for row in rows])
@@ -227,6 +232,7 @@ def restricted(
     chips: Sequence[Chip] | None,
     precisions: Sequence[Precision] | None,
     batches: Sequence[int] | None,
+    io: Sequence[Io] | None = None,
 ) -> Iterator[MatrixRow]:
     """Leave of a matrix what is asked for.
 
@@ -235,6 +241,7 @@ def restricted(
         chips: Those that stay; None keeps all.
         precisions: The same of precisions.
         batches: The same of batch sizes, images.
+        io: The same of kinds of input and output.
 
     Yields:
         The rows of which something is left.
@@ -243,6 +250,7 @@ def restricted(
         left: dict[str, Any] = {
             "precisions": tuple(one for one in row.precisions if precisions is None or one in precisions),
             "batches": tuple(one for one in row.batches if batches is None or one in batches),
+            "io": tuple(one for one in row.io if io is None or one in io),
         }
         if (chips is None or row.chip in chips) and all(left.values()):
             yield row.model_copy(update=left)

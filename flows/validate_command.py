@@ -12,7 +12,7 @@ from artifacts.errors import ArtifactError, BadReference
 from artifacts.evidence import Evidence, evidence_of, summary
 from artifacts.reference import parse_reference
 from artifacts.registry import open_registry
-from artifacts.variant import CHIPS, PRECISIONS
+from artifacts.variant import CHIPS, IOS, PRECISIONS
 from flows.command import DONE, FAILED, WRONG_USAGE, carried_out
 from flows.preflight import check_request, workspace_of
 from flows.stopping import run_until_stopped
@@ -60,6 +60,7 @@ def _validate(reference: str, options: argparse.Namespace, settings: Settings, r
         precision=options.precision,
         batch=options.batch,
         cores=options.cores,
+        io=options.io,
         every=options.all,
         source=_source(options),
         limit=options.limit,
@@ -146,6 +147,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--precision", choices=PRECISIONS, help="only models in this precision")
     parser.add_argument("--batch", type=positive, metavar="N", help="only models that take N images at once")
     parser.add_argument("--cores", type=positive, metavar="N", help="only models for N cores")
+    parser.add_argument("--io", choices=IOS, help="only models of this kind of input (float where there are both)")
     parser.add_argument("--all", action="store_true", help="all models that fit, not exactly one")
     parser.add_argument(
         "--no-evidence", dest="evidence", action="store_false", help="attach nothing to the release, such as of a trial"

@@ -25,13 +25,14 @@ from tasks.records import (
 )
 from tasks.simulate import simulate
 from tasks.toolchain.model import Toolchain
+from tasks.toolchain.tuning import tuned
 from tasks.validate import evaluate
 from tasks.workspace import Workspace
 
 
 @dataclass
 class Variants:
-    """What was submitted; a rung is a variant with batch 1 on one core.
+    """What was submitted; a rung is a variant with batch 1 on one core, in float: the others give the same.
 
     Attributes:
         scenes: The golden inputs.
@@ -96,7 +97,11 @@ def submit_variants(
             rung = Variant(chip=variant.chip, precision=variant.precision, batch=1)
             if rung not in submitted.lowered:
                 submitted.lowered[rung] = lower.submit(rung, models[1], *job)
-            submitted.compiled[variant] = compile_variant.submit(variant, models[variant.batch], *job)
+            options = tuned(variant) if settings.toolchain.tuned else ()
+            own_spec = spec if variant.io == "raw" else None
+            submitted.compiled[variant] = compile_variant.submit(
+                variant, models[variant.batch], *job, options, own_spec
+            )
             if rung not in submitted.measured:
                 lowered = submitted.lowered[rung]
                 submitted.measured[rung] = evaluate.submit(

@@ -41,6 +41,7 @@ class Detector:
         chip: Optional[str] = None,
         precision: Optional[str] = None,
         batch: Optional[int] = None,
+        io: Optional[str] = None,
         conf: float = 0.35,
         top_k: int = 100,
         device: int = 0,
@@ -55,13 +56,14 @@ class Detector:
             chip: Only a model for this chip; None takes the device's, where the model runs on one.
             precision: Only ``fp32``, ``fp16`` or ``int8``.
             batch: Only a model that takes so many images at once.
+            io: Only ``float`` or ``raw``, which takes the pixels as they are; float goes first.
             conf: Lowest score that is kept, 0 to 1.
             top_k: Most detections for one image.
             device: Which TPU, as ``bm-smi`` numbers them.
             python: The compiler environment's Python, for the simulator; None looks for it.
 
         Raises:
-            OptionError: There is no such engine, device, chip or precision.
+            OptionError: There is no such engine, device, chip, precision or io.
             ModelError: The model is missing, damaged, or does not match its release.
             EngineNotFound: This machine has no such engine.
             EngineError: The engine failed to start.
@@ -70,7 +72,7 @@ class Detector:
         path, own_chip = Path(model), preferred_chip(wish)
         # A file is what was meant: the engine says so where it is for another chip.
         wanted = chip or (own_chip if path.is_dir() else None)
-        self.model: ReleasedModel = find_model(path, chip=wanted, precision=precision, batch=batch)
+        self.model: ReleasedModel = find_model(path, chip=wanted, precision=precision, batch=batch, io=io)
         self.times = StageTimes()
         self._conf = conf
         self._top_k = top_k
@@ -122,7 +124,7 @@ class Detector:
             EngineError: The engine failed.
             ModelError: The engine returned NaN, infinities or another shape.
         """
-        spec = self.model.release.preprocess
+        spec = self.model.spec
         started = time.perf_counter()
         batch = preprocess_batch(images, spec)
         prepared = time.perf_counter()
@@ -166,7 +168,7 @@ class Detector:
             EngineError: While iterating: the engine failed.
             ModelError: While iterating: the engine returned NaN, infinities or another shape.
         """
-        network = Network(self._engine, self.model.release.preprocess, self._conf, self._top_k)
+        network = Network(self._engine, self.model.spec, self._conf, self._top_k)
         frames = open_source(source)
         return run_stream(frames, network, threads=threads, on_unreadable=on_unreadable, on_times=self._count)
 
@@ -192,7 +194,7 @@ def _open_engine(model: ReleasedModel, wish: EngineWish) -> Engine:
 
 def _check_agreement(model: ReleasedModel, info: EngineInfo) -> None:
     """Refuse a model that does not take or give what its release says."""
-    spec, classes = model.release.preprocess, len(model.release.class_names)
+    spec, classes = model.spec, len(model.release.class_names)
     wanted = (model.variant.batch, 3, spec.height, spec.width)
     if info.input.shape != wanted or info.input_dtype != spec.dtype:
         raise ModelError(

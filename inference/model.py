@@ -7,7 +7,8 @@ from typing import List, NamedTuple, Optional, Tuple
 
 from artifacts.digest import digest_file
 from artifacts.errors import ArtifactError
-from artifacts.release import ReleaseRecord, Variant, VariantRecord
+from artifacts.release import PreprocessSpec, ReleaseRecord, Variant, VariantRecord
+from artifacts.variant import IOS
 from inference.errors import ModelError
 from inference.preprocess import OUTPUT_STRIDE
 from inference.wish import Wish
@@ -37,33 +38,45 @@ class ReleasedModel(NamedTuple):
 
     @property
     def variant(self) -> Variant:
-        """Chip, precision, batch and cores."""
+        """Chip, precision, batch, cores and kind of input."""
         return self.chosen.variant
+
+    @property
+    def spec(self) -> PreprocessSpec:
+        """How an image becomes this model's input tensor."""
+        return self.release.preprocess.of(self.variant)
 
 
 def find_model(
-    model: Path, *, chip: Optional[str] = None, precision: Optional[str] = None, batch: Optional[int] = None
+    model: Path,
+    *,
+    chip: Optional[str] = None,
+    precision: Optional[str] = None,
+    batch: Optional[int] = None,
+    io: Optional[str] = None,
 ) -> ReleasedModel:
     """Choose a bmodel and verify its bytes against the release record.
 
     Of a folder, this is the file with the smallest batch; among those one core before two, int8
-    before fp16 before fp32, and the chip with the quickest simulator (BM1688, BM1684X, BM1684).
+    before fp16 before fp32, the chip with the quickest simulator (BM1688, BM1684X, BM1684), and
+    float before raw.
 
     Args:
         model: A release's folder, holding ``release.json``; or a ``.bmodel`` file anywhere below one.
         chip: Only a model for this chip, such as ``BM1684X``.
         precision: Only ``fp32``, ``fp16`` or ``int8``.
         batch: Only a model that takes so many images at once.
+        io: Only ``float`` or ``raw``.
 
     Returns:
         The model.
 
     Raises:
-        OptionError: There is no such chip or precision at all.
+        OptionError: There is no such chip, precision or io at all.
         ModelError: There is no release, it is damaged or of a newer generation, has no such model, or the file's
             bytes are not the published ones.
     """
-    wish = Wish(chip, precision, batch)
+    wish = Wish(chip, precision, batch, io=io)
     folder = _release_folder(model)
     release = _read_release(folder / RELEASE_FILE)
     fitting = [item for item in release.variants if wish.fits(item.variant)]
@@ -129,13 +142,14 @@ def _read_release(path: Path) -> ReleaseRecord:
     return release
 
 
-def _preference(item: VariantRecord) -> Tuple[int, int, int, int]:
+def _preference(item: VariantRecord) -> Tuple[int, int, int, int, int]:
     variant = item.variant
     return (
         variant.batch,
         variant.cores,
         _PREFERRED_PRECISIONS.index(variant.precision),
         _PREFERRED_CHIPS.index(variant.chip),
+        IOS.index(variant.io),
     )
 
 

@@ -11,7 +11,7 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
-from artifacts.variant import CHIPS, PRECISIONS, Chip, Precision, Variant
+from artifacts.variant import CHIPS, IOS, PRECISIONS, Chip, Io, Precision, Variant
 from settings.part import Part
 from settings.toml_text import shown
 
@@ -19,7 +19,7 @@ MAX_BATCH = 64
 
 
 class MatrixRow(Part):
-    """Variants of one chip: every combination of the precisions, batches and cores."""
+    """Variants of one chip: every combination of the precisions, batches, cores and kinds of input and output."""
 
     chip: Chip = Field(description="chip, always written so")
     precisions: tuple[Precision, ...] = Field(min_length=1, description="precisions; fp16 not on BM1684")
@@ -28,6 +28,11 @@ class MatrixRow(Part):
     )
     cores: tuple[Annotated[int, Field(ge=1, le=2)], ...] = Field(
         default=(1,), min_length=1, description="cores that share one input; 2 only on BM1688"
+    )
+    io: tuple[Io, ...] = Field(
+        default=("float",),
+        min_length=1,
+        description="float takes and gives float32; raw takes uint8 pixels, int8 only and not on BM1684",
     )
 
     @field_validator("precisions")
@@ -43,6 +48,13 @@ class MatrixRow(Part):
         for count in cores if "chip" in info.data else ():
             _refuse_unless_real(info.data["chip"], "int8", count)
         return cores
+
+    @field_validator("io")
+    @classmethod
+    def _precisions_have_them(cls, io: tuple[Io, ...], info: ValidationInfo) -> tuple[Io, ...]:
+        for kind, precision in product(io, info.data.get("precisions", ()) if "chip" in info.data else ()):
+            _refuse_unless_real(info.data["chip"], precision, 1, kind)
+        return io
 
 
 class SimulatorSettings(Part):
@@ -94,19 +106,19 @@ def expand(rows: Iterable[MatrixRow]) -> tuple[Variant, ...]:
         rows: rows of a matrix; they may overlap.
 
     Returns:
-        Each variant once, sorted by chip, precision, batch and cores.
+        Each variant once, sorted by chip, precision, batch, cores and io.
     """
     variants = {
-        Variant(chip=row.chip, precision=precision, batch=batch, cores=cores)
+        Variant(chip=row.chip, precision=precision, batch=batch, cores=cores, io=io)
         for row in rows
-        for precision, batch, cores in product(row.precisions, row.batches, row.cores)
+        for precision, batch, cores, io in product(row.precisions, row.batches, row.cores, row.io)
     }
     return tuple(sorted(variants))
 
 
-def _refuse_unless_real(chip: Chip, precision: Precision, cores: int) -> None:
+def _refuse_unless_real(chip: Chip, precision: Precision, cores: int, io: Io = "float") -> None:
     try:
-        Variant(chip=chip, precision=precision, batch=1, cores=cores)
+        Variant(chip=chip, precision=precision, batch=1, cores=cores, io=io)
     except ValidationError as error:
         raise ValueError(error.errors()[0]["msg"].removeprefix("Value error, ")) from error
 
@@ -114,9 +126,10 @@ def _refuse_unless_real(chip: Chip, precision: Precision, cores: int) -> None:
 @cache
 def _known_names() -> tuple[str, ...]:
     names = []
-    for chip, precision, batch, cores in product(CHIPS, PRECISIONS, range(1, MAX_BATCH + 1), (1, 2)):
+    for chip, precision, batch, cores, io in product(CHIPS, PRECISIONS, range(1, MAX_BATCH + 1), (1, 2), IOS):
+        fields = {"chip": chip, "precision": precision, "batch": batch, "cores": cores, "io": io}
         try:
-            variant = Variant.model_validate({"chip": chip, "precision": precision, "batch": batch, "cores": cores})
+            variant = Variant.model_validate(fields)
         except ValidationError:
             continue
         names.append(f"{chip}/{variant.stem}")

@@ -142,6 +142,11 @@ class ToolchainSettings(Part):
     )
     # One thread makes the interpreter 10 to 70 times slower, and the count moves calibration in the sixth digit.
     omp_threads: int = Field(default=2, ge=2, le=64, description="OpenMP threads of one compiler process")
+    tuned: bool = Field(
+        default=True,
+        description="give the compiler the options that lower a bmodel's estimated latency and change none of its "
+        "numbers; false compiles as the compiler does by itself",
+    )
     python: LocalPath | None = Field(
         default=None, description="Python 3.10 to make the compiler's environment with; none means look for one"
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from artifacts.bmodel import TensorInfo, content_digest, normalisable, normalised, read_bmodel
 from artifacts.files import storage_errors
-from artifacts.release import Variant
+from artifacts.release import PreprocessSpec, Variant
 from artifacts.store import Blob
 from settings.sections import Driving, QuantizeSettings
 from tasks.errors import CommandTimedOut, GraphError, ResultRefused
@@ -15,7 +15,9 @@ from tasks.records import CalibrationTable, Compiled, Lowered, TopModel, Traced
 from tasks.step import step
 from tasks.toolchain import command, graph
 from tasks.toolchain.drive import Ran, driven
+from tasks.toolchain.float_weights import without_subnormals
 from tasks.toolchain.model import Toolchain
+from tasks.toolchain.raw_input import with_preprocessing
 from tasks.workspace import Workspace
 
 _FLOAT_MODE = {"BM1684": "F32", "BM1684X": "F16", "BM1688": "F16"}
@@ -60,7 +62,7 @@ def import_network(
         )
 
 
-@step(version=1, slot="lower {variant.chip} {variant.precision}", retries=1, retry_on=(CommandTimedOut,))
+@step(version=2, slot="lower {variant.chip} {variant.precision}", retries=1, retry_on=(CommandTimedOut,))
 def lower(
     variant: Variant,
     model: TopModel,
@@ -89,7 +91,7 @@ def lower(
         GraphError: A rule about layers found nothing.
     """
     network = graph.parse(workspace.content.verified(model.mlir).read_text())
-    inputs = _inputs(variant, model, network, table, quantize)
+    inputs = _inputs(variant, model, network, table, quantize, workspace)
     planned = command.lower(variant, quantize_table=command.QUANTIZE_TABLE in inputs, timeout_s=driving.timeouts.lower)
     with driven(planned, toolchain, workspace, inputs, omp_threads=driving.omp_threads) as ran:
         mlir = next(ran.folder.glob("*_tpu.mlir"))
@@ -103,7 +105,7 @@ def lower(
         )
 
 
-@step(version=1, slot="compile {variant.path}", retries=1, retry_on=(CommandTimedOut,))
+@step(version=2, slot="compile {variant.path}", retries=1, retry_on=(CommandTimedOut,))
 def compile_variant(
     variant: Variant,
     model: TopModel,
@@ -112,6 +114,8 @@ def compile_variant(
     toolchain: Toolchain,
     driving: Driving,
     workspace: Workspace,
+    options: tuple[str, ...] = (),
+    spec: PreprocessSpec | None = None,
 ) -> Compiled:
     """Compile one bmodel and read back what it is.
 
@@ -123,6 +127,8 @@ def compile_variant(
         toolchain: The compiler.
         driving: Threads and time-outs.
         workspace: Where bytes are kept.
+        options: Further options of the compiler, as `tuned` chooses them.
+        spec: How an image becomes the input tensor; what takes raw pixels does it itself.
 
     Returns:
         The bmodel, its time stamp set to a fixed one so that the same work gives the same bytes.
@@ -133,18 +139,21 @@ def compile_variant(
         BmodelError: It is damaged.
     """
     network = graph.parse(workspace.content.verified(model.mlir).read_text())
-    inputs = _inputs(variant, model, network, table, quantize)
+    inputs = _inputs(variant, model, network, table, quantize, workspace)
+    if variant.io == "raw":
+        inputs[command.TOP_MLIR] = _raw_input(variant, model, spec, workspace)
     for filled_memory in (False, True):
         planned = command.deploy(
             variant,
             quantize_table=command.QUANTIZE_TABLE in inputs,
             timeout_s=driving.timeouts.deploy,
+            options=options,
             filled_memory=filled_memory,
         )
         with driven(planned, toolchain, workspace, inputs, omp_threads=driving.omp_threads) as ran:
             data = (ran.folder / command.BMODEL).read_bytes()
             if filled_memory or normalisable(data):
-                return _compiled(variant, data, ran, model.input_shape, network.output_shapes, workspace)
+                return _compiled(variant, data, ran, model.input_shape, network.output_shapes, quantize, workspace)
     raise AssertionError("the second round returns")
 
 
@@ -154,12 +163,13 @@ def _compiled(
     ran: Ran,
     input_shape: tuple[int, ...],
     output_shapes: tuple[tuple[int, ...], ...],
+    quantize: QuantizeSettings,
     workspace: Workspace,
 ) -> Compiled:
     path = ran.folder / "normalised.bmodel"
     with storage_errors(ran.folder):
         path.write_bytes(normalised(data))
-    found, outputs, memory = _judge(path, variant, input_shape, output_shapes)
+    found, outputs, memory = _judge(path, variant, input_shape, output_shapes, quantize)
     return Compiled(
         variant=variant,
         bmodel=workspace.content.put_file(path),
@@ -198,6 +208,7 @@ def _inputs(
     network: graph.Graph,
     table: CalibrationTable | None,
     quantize: QuantizeSettings,
+    workspace: Workspace,
 ) -> dict[str, Blob | bytes]:
     inputs: dict[str, Blob | bytes] = {command.TOP_MLIR: model.mlir, model.weights_name: model.weights}
     if variant.precision == "int8":
@@ -207,7 +218,19 @@ def _inputs(
         float_table = float_layers(variant, network, quantize)
         if float_table is not None:
             inputs[command.QUANTIZE_TABLE] = float_table.encode()
+            if _FLOAT_MODE[variant.chip] == "F16":
+                weights = workspace.content.verified(model.weights)
+                names = graph.filters(network, graph.head_tail(network))
+                inputs[model.weights_name] = without_subnormals(weights, names)
     return inputs
+
+
+def _raw_input(variant: Variant, model: TopModel, spec: PreprocessSpec | None, workspace: Workspace) -> bytes:
+    if spec is None:
+        raise ResultRefused(
+            f"{variant.path} takes raw pixels; it needs the preprocess spec to do the arithmetic itself."
+        )
+    return with_preprocessing(workspace.content.verified(model.mlir).read_text(), spec).encode()
 
 
 def _check_shapes(network: graph.Graph, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> None:
@@ -223,7 +246,11 @@ def _check_shapes(network: graph.Graph, input_shape: tuple[int, ...], output_sha
 
 
 def _judge(
-    path: Path, variant: Variant, input_shape: tuple[int, ...], output_shapes: tuple[tuple[int, ...], ...]
+    path: Path,
+    variant: Variant,
+    input_shape: tuple[int, ...],
+    output_shapes: tuple[tuple[int, ...], ...],
+    quantize: QuantizeSettings,
 ) -> tuple[tuple[TensorInfo, ...], tuple[TensorInfo, ...], int]:
     info = read_bmodel(path)
     problems = []
@@ -238,11 +265,20 @@ def _judge(
     shapes = tuple(stage.inputs[0].shape), (tuple(stage.outputs[0].shape),)
     if shapes != (input_shape, output_shapes):
         problems.append(f"its shapes are {shapes[0]} -> {shapes[1]}, not {input_shape} -> {output_shapes}")
+    types, expected = (stage.inputs[0].dtype, stage.outputs[0].dtype), _types(variant, quantize)
+    if types != expected:
+        problems.append(f"it takes {types[0]} and gives {types[1]}, not {expected[0]} and {expected[1]}")
     if not info.weight_sha256_ok:
         problems.append("its weights do not match their own checksum")
     if problems:
         raise ResultRefused(f"{variant.path}: the compiler exited 0, but the bmodel is refused: {', '.join(problems)}.")
     return tuple(stage.inputs), tuple(stage.outputs), info.device_memory.total
+
+
+def _types(variant: Variant, quantize: QuantizeSettings) -> tuple[str, str]:
+    if variant.io == "float":
+        return "float32", "float32"
+    return "uint8", "float16" if quantize.float_tail else "int8"
 
 
 def _estimate(profiles: Iterable[Path]) -> float | None:

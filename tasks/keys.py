@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from artifacts.digest import canonical_json, digest_bytes, hex_of
+from artifacts.release import Variant
 from artifacts.store import Blob
 from settings.sections import TimeoutSettings
 from tasks.errors import KeyFailure
@@ -78,6 +79,9 @@ def _facts(path: str, value: Any) -> Iterator[tuple[str, Fact]]:
             yield path, value
         case float() if math.isfinite(value):
             yield path, value
+        case Variant():
+            # As it is written: a field that says what every variant once was is left out.
+            yield from _members(path, value.model_dump(mode="json"))
         case BaseModel():
             yield from _members(path, {name: getattr(value, name) for name in type(value).model_fields})
         case Mapping() if all(isinstance(name, str) for name in value):

@@ -49,6 +49,7 @@ def simulate(
         ResultRefused: Its output is not of the interpreter's shape, or not finite.
     """
     variant, content = compiled.variant, workspace.content
+    own_spec = spec.of(variant)
     expected = load_samples(content, measured.samples)
     used = images.images[: min(-(-count // variant.batch) * variant.batch, SAMPLE_IMAGES)]
     gaps: list[float] = []
@@ -69,7 +70,7 @@ def simulate(
         )
         for start in range(0, len(used), variant.batch):
             batch = used[start : start + variant.batch]
-            output = single_output(worker.run(filled(input_batch(batch, spec, content), variant.batch)))
+            output = single_output(worker.run(filled(input_batch(batch, own_spec, content), variant.batch)))
             check_shape(output.shape, (variant.batch, *expected[batch[0].name].shape), variant.path)
             for index, image in enumerate(batch):
                 gaps.append(gap(output[index], expected[image.name], f"{variant.path}, {image.name}"))

@@ -22,6 +22,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--precision", metavar="PRECISION", help="fp32, fp16 or int8")
     parser.add_argument("--batch", type=int, metavar="N", help="images that the model takes at once")
     parser.add_argument("--cores", type=int, metavar="N", help="cores that the model runs on")
+    parser.add_argument(
+        "--io", metavar="IO", help="float (first where there are both), or raw: takes pixels as they are"
+    )
     parser.add_argument("--all", action="store_true", help="take all models that fit, not exactly one")
     add_store(parser)
     parser.add_argument(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
-    """Add them: ``model``, ``engine``, ``device``, ``chip``, ``precision`` and ``batch``."""
+    """Add them: ``model``, ``engine``, ``device``, ``chip``, ``precision``, ``batch`` and ``io``."""
     parser.add_argument(
         "--model",
         metavar="REF|FOLDER|FILE.bmodel",
@@ -24,6 +24,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--chip", metavar="CHIP", help="only a model for BM1684, BM1684X or BM1688")
     parser.add_argument("--precision", metavar="PRECISION", help="only a model in fp32, fp16 or int8")
     parser.add_argument("--batch", type=positive, metavar="N", help="only a model that takes N images at once")
+    parser.add_argument("--io", metavar="IO", help="only a model that takes float (first where there are both) or raw")
 
 
 def open_detector(model: Path, options: argparse.Namespace, *, conf: float = 0.35, top_k: int = 100) -> Detector:
@@ -31,7 +32,7 @@ def open_detector(model: Path, options: argparse.Namespace, *, conf: float = 0.3
 
     Args:
         model: What ``--model`` means (`inference.deploy.local_release`).
-        options: ``engine``, ``device``, ``chip``, ``precision`` and ``batch``.
+        options: ``engine``, ``device``, ``chip``, ``precision``, ``batch`` and ``io``.
         conf: Lowest score that is kept.
         top_k: Most detections for one image.
 
@@ -47,6 +48,7 @@ def open_detector(model: Path, options: argparse.Namespace, *, conf: float = 0.3
         chip=options.chip,
         precision=options.precision,
         batch=options.batch,
+        io=options.io,
         device=options.device,
         conf=conf,
         top_k=top_k,
@@ -58,7 +60,7 @@ def open_detector(model: Path, options: argparse.Namespace, *, conf: float = 0.3
         ways = [f"--{axis}" for axis in axes if hasattr(options, axis)] or ["its file, by --model"]
         print(
             f"chosen among {1 + len(found.others)} models that fit: the smallest batch, then the fewest cores, then "
-            f"int8 before fp16 before fp32; name another by {', '.join(ways)}",
+            f"int8 before fp16 before fp32, and float before raw; name another by {', '.join(ways)}",
             flush=True,
         )
     return detector

@@ -29,8 +29,8 @@ def pull_release(options: argparse.Namespace) -> Pulled:
     """Pull, and say what was done.
 
     Args:
-        options: ``reference``, ``chip``, ``precision``, ``batch``, ``cores``, ``all``, ``store``, ``keys``,
-            ``signed_as``, ``expired``, ``no_self_test``, ``no_activate`` and ``engine``.
+        options: ``reference``, ``chip``, ``precision``, ``batch``, ``cores``, ``io``, ``all``, ``store``,
+            ``keys``, ``signed_as``, ``expired``, ``no_self_test``, ``no_activate`` and ``engine``.
 
     Returns:
         What was done.
@@ -46,6 +46,7 @@ def pull_release(options: argparse.Namespace) -> Pulled:
         precision=options.precision,
         batch=options.batch,
         cores=options.cores,
+        io=options.io,
         every=options.all,
     )
     store = DeviceStore(store_root(options.store))

@@ -28,7 +28,7 @@ def select(record: ReleaseRecord, chips: Sequence[str], wish: Wish) -> Tuple[Var
         NoSuchVariant: None fits, or several do where one is wanted; the message lists them.
     """
     there = [item.variant for item in record.variants if item.variant.chip in chips]
-    fitting = [variant for variant in there if wish.fits(variant)]
+    fitting = wish.choice(there)
     release = f"release {record.name} {record.version}"
     available = tuple(variant.path for variant in there)
     if not fitting:
@@ -43,7 +43,7 @@ def select(record: ReleaseRecord, chips: Sequence[str], wish: Wish) -> Tuple[Var
             tuple(variant.path for variant in fitting),
             available,
         )
-    return tuple(fitting)
+    return fitting
 
 
 FOR_PEOPLE = ("report.html", "calibration.jpg")
@@ -88,5 +88,6 @@ def _listed(variants: List[Variant]) -> str:
     texts = []
     for variant in variants:
         cores = f" {variant.cores} cores" if variant.cores > 1 else ""
-        texts.append(f"{variant.chip} {variant.precision} batch {variant.batch}{cores}")
+        raw = " raw" if variant.io == "raw" else ""
+        texts.append(f"{variant.chip} {variant.precision} batch {variant.batch}{cores}{raw}")
     return ", ".join(texts) or "none"

@@ -46,7 +46,7 @@ def check_release(folder: Path, record: ReleaseRecord, variants: Sequence[Varian
         expected = golden.output_of(variant)
         if expected is None:
             raise _untestable(f"{GOLDEN_TITLE} has no values for {variant.chip} {variant.precision}")
-        batch = preprocess_batch(images, record.preprocess)
+        batch = preprocess_batch(images, record.preprocess.of(variant))
         with open_engine(find_model(folder / variant.path)) as engine:
             compare(engine.run(batch), expected, golden, variant.path)
 

@@ -44,7 +44,8 @@ def wish_of(request: Request, device: Device, machine: Machine | None) -> Wish:
     own = None if isinstance(device, SimulatorDevice) else device.chip
     chip = request.chip or own or (machine.chip if machine else None)
     undecided = chip is None and machine is None and not isinstance(device, SimulatorDevice)
-    return Wish(chip, request.precision, request.batch, request.cores, request.every or undecided)
+    every = request.every or undecided
+    return Wish(chip, request.precision, request.batch, request.cores, request.io, every)
 
 
 def choose(reference: Reference, registry: Registry, wish: Wish) -> Choice:

@@ -7,7 +7,7 @@ from pydantic import Field
 from artifacts.evidence import Evidence
 from artifacts.release import ReleaseRecord, VariantRecord
 from artifacts.store import Blob, Digest
-from artifacts.variant import Chip, Precision
+from artifacts.variant import Chip, Io, Precision
 from settings.sources import LabelledFolderSource
 from tasks.records import Record
 
@@ -22,6 +22,7 @@ class Request(Record):
         precision: Only models in this precision.
         batch: Only models that take so many images at once.
         cores: Only models for so many cores.
+        io: Only models that take float or raw pixels; None takes float where there are both.
         every: All models that fit, not exactly one.
         source: Images in place of the settings' evaluation set.
         limit: Only the first so many images, in place of the settings' limit.
@@ -34,6 +35,7 @@ class Request(Record):
     precision: Precision | None = Field(default=None, description="only models in this precision")
     batch: int | None = Field(default=None, ge=1, description="only models that take so many images at once")
     cores: int | None = Field(default=None, ge=1, description="only models for so many cores")
+    io: Io | None = Field(default=None, description="only models of float or raw input; none prefers float")
     every: bool = Field(default=False, description="all models that fit, not exactly one")
     source: LabelledFolderSource | None = Field(default=None, description="images in place of the evaluation set")
     limit: int | None = Field(default=None, ge=1, description="only the first so many images by id")

@@ -164,7 +164,8 @@ def _precision(rung: Measured) -> str:
 def _short(compiled: Compiled) -> str:
     variant = compiled.variant
     cores = f" {variant.cores} cores" if variant.cores > 1 else ""
-    return f"{variant.chip} {variant.precision} b{variant.batch}{cores}"
+    raw = " raw" if variant.io == "raw" else ""
+    return f"{variant.chip} {variant.precision} b{variant.batch}{cores}{raw}"
 
 
 def _time(ms: float, batch: int) -> str:

@@ -87,7 +87,7 @@ def _layer_groups(command: Command, workspace: Workspace, toolchain: Toolchain, 
     if LAYER_GROUPS not in command.arguments:
         yield
         return
-    shared = workspace.layer_groups / toolchain.fingerprint.rpartition(":")[2][:16]
+    shared = workspace.layer_groups / toolchain.fingerprint.rpartition(":")[2][:16] / command.search
     layer_groups.lend(shared, folder / LAYER_GROUPS)
     yield
     # Only after success: a command that failed or was ended may have left half an entry.

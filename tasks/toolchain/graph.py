@@ -157,6 +157,27 @@ def head_tail(graph: Graph, heads: int = 3) -> tuple[str, ...]:
     return (last.name, *(op.name for op in convolutions))
 
 
+def filters(graph: Graph, layers: tuple[str, ...]) -> tuple[str, ...]:
+    """Name the weight arrays that some layers multiply with, their biases left out.
+
+    Args:
+        graph: The network.
+        layers: Layer names; what is no convolution has none.
+
+    Returns:
+        Names in the weight archive.
+
+    Raises:
+        GraphError: What a convolution multiplies with is no array of the archive.
+    """
+    convolutions = [one for one in graph.operations.values() if one.name in layers and one.kind == "top.Conv"]
+    found = [graph.operations.get(one.operands[1]) if len(one.operands) > 1 else None for one in convolutions]
+    weights = [one.name for one in found if one is not None and one.kind == "top.Weight" and one.name]
+    if len(weights) != len(convolutions):
+        raise GraphError(f"The compiler's MLIR has not the known form: of {', '.join(layers)} some have no weights.")
+    return tuple(weights)
+
+
 def quantize_table(graph: Graph, layers: tuple[str, ...], mode: str) -> str:
     """Write a quantize table.
 

@@ -107,7 +107,7 @@ def model_table(weights: bytes, **changes: Union[str, int, float]) -> Tab:
 
     Args:
         weights: The weight blob.
-        changes: chip, time, cores, mode (of the kernel module), dtype, scale, dims.
+        changes: chip, time, cores, mode (of the kernel module), dtype, gives, scale, dims.
     """
     cores = int(changes.get("cores", 1))
     commands = Tab({0: ("I", 1), 1: ("I", 2), 2: (len(weights), 256), 3: (len(weights), 128)})
@@ -117,7 +117,7 @@ def model_table(weights: bytes, **changes: Union[str, int, float]) -> Tab:
     stage = Tab(
         {
             0: [tensor("in", shape, int(changes.get("dtype", 0)), float(changes.get("scale", 1.0)))],
-            1: [tensor("out", [1, 84, 2, 2])],
+            1: [tensor("out", [1, 84, 2, 2], int(changes.get("gives", 0)))],
             3: ("Q", 5),
             4: memory,
             12: [subnet],

@@ -58,6 +58,27 @@ def test_a_lost_bmodel_is_compiled_again_and_nothing_else(run: Run, again: TinyB
     assert len(again.calls()) == 1 and again.digest == digest
 
 
+def test_raw_pixels_are_one_more_compile_and_measured_as_the_same_network(run: Run, again: TinyBuild) -> None:
+    raw = "BM1684X/centernet_int8_4b_raw.bmodel"
+    row = "{chip='BM1684X', precisions=['int8'], batches=[4], io=['float', 'raw']}"
+    assert run(again, "--set", f"matrix=[{{chip='BM1688', precisions=['fp32']}}, {row}]") == 0
+    assert again.made() == {f"compile {raw}", f"simulate {raw}", "gate", "report"}
+    found = {one.variant.path: one for one in again.release.variants}
+    assert (found[raw].inputs[0].dtype, found[raw].outputs[0].dtype) == ("uint8", "float16")
+    assert found[raw].accuracy == found[INT8].accuracy and found[raw].distances == found[INT8].distances
+    assert found[raw].simulator and found[raw].simulator.identical and found[raw].inputs[0].shape == (4, 3, 64, 64)
+
+
+def test_options_that_make_a_bmodel_faster_are_left_out_when_the_settings_say_so(run: Run, again: TinyBuild) -> None:
+    matrix = "matrix=[{chip='BM1688', precisions=['int8']}]"
+    compile_ = "compile BM1688/centernet_int8_1b.bmodel"
+    assert run(again, "--set", matrix) == 0
+    assert [call for call in again.calls() if "--lghash_dir" in call and "--compress_mode all" in call]
+    assert run(again, "--explain", "--set", matrix, "--set", "toolchain.tuned=false") == 0
+    assert compile_ in again.made() and "--compress_mode" not in again.calls()[-1]
+    assert "options.length" in again.entries()[compile_].changed
+
+
 def test_a_variant_that_the_settings_keep_from_the_simulator_is_no_step(
     run: Run, again: TinyBuild, capsys: Capture
 ) -> None:

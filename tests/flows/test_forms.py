@@ -9,7 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
-from artifacts.variant import CHIPS, PRECISIONS
+from artifacts.variant import CHIPS, IOS, PRECISIONS
 from flows.forms import BuildForm, CleanForm, Form, ShippedProfile, ValidateForm, WatchForm, overrides_of, settings_of
 from settings.errors import SettingsError
 from settings.load import known_profiles, load_settings
@@ -71,6 +71,12 @@ def test_a_field_wins_over_an_override_of_the_same_key() -> None:
 )
 def test_a_restricted_matrix_leaves_what_is_asked_for(wish: dict[str, Any], left: list[str]) -> None:
     assert matrix_of(BuildForm(**wish)) == [f"BM1684/centernet_{stem}.bmodel" for stem in left]
+
+
+def test_raw_pixels_alone_can_be_asked_for() -> None:
+    raw = ["BM1684X/centernet_int8_1b_raw.bmodel", "BM1688/centernet_int8_1b_raw.bmodel"]
+    assert matrix_of(BuildForm(io=["raw"])) == raw
+    assert not set(raw) & set(matrix_of(BuildForm(io=["float"])))
 
 
 def test_an_empty_list_leaves_the_matrix_as_it_is() -> None:
@@ -151,6 +157,7 @@ def test_the_choices_of_the_forms_are_those_of_the_project() -> None:
     assert get_args(ShippedProfile) == known_profiles()
     assert build["chips"]["items"]["enum"] == list(CHIPS)
     assert build["precisions"]["items"]["enum"] == list(PRECISIONS)
+    assert build["io"]["items"]["enum"] == list(IOS)
     methods = CalibrationSettings.model_json_schema()["properties"]["method"]["enum"]
     assert build["calibration_method"]["enum"] == methods
 

@@ -15,6 +15,7 @@ from inference.engines.base import EngineInfo, check_batch, check_contract, run_
 from inference.errors import ImageError, ModelError, OptionError
 from inference.preprocess import preprocess_batch
 from tests.inference.engine_in_memory import SPEC, VARIANT, EngineInMemory
+from tests.inference.releases import write_release
 
 
 def images(*sizes: int) -> List[np.ndarray]:
@@ -36,6 +37,21 @@ def test_images_reach_the_engine_preprocessed_by_the_releases_spec(engine: Engin
     with Detector(release) as detect:
         assert len(detect.detect(batch)) == 3
     np.testing.assert_array_equal(engine.batches[0], preprocess_batch(batch, SPEC))
+
+
+def test_a_model_of_raw_pixels_gets_the_pixels(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    raw = Variant(chip="BM1688", precision="int8", batch=1, io="raw")
+    fused = SPEC.model_copy(update={"fused": True})
+    engine = EngineInMemory(raw, fused)
+    monkeypatch.setattr(detector_module, "open_engine", lambda *_: engine)
+    folder = write_release(tmp_path, {VARIANT: b"floats", raw: b"pixels"}, spec=SPEC)
+    batch = images(30)
+    with Detector(folder, io="raw") as detect:
+        detect(batch[0])
+        list(detect.stream(batch))
+    for given in engine.batches:
+        np.testing.assert_array_equal(given, preprocess_batch(batch, fused))
+    assert len(engine.batches) == 2
 
 
 def test_confidence_and_number_are_limited_as_asked(engine: EngineInMemory, release: Path) -> None:

@@ -62,6 +62,15 @@ def test_the_smaller_batch_comes_before_the_smaller_number_of_cores(tmp_path: Pa
     assert find_model(release).variant.path == paths[1]
 
 
+def test_of_float_and_raw_the_float_one_is_taken_unless_raw_is_asked_for(tmp_path: Path) -> None:
+    paths = ["BM1688/centernet_int8_1b_raw.bmodel", "BM1688/centernet_int8_1b.bmodel"]
+    release = write_release(tmp_path, {Variant.from_path(path): b"x" for path in paths}, spec=SPEC)
+    usual, raw = find_model(release), find_model(release, io="raw")
+    assert usual.variant.path == paths[1] and usual.spec == SPEC
+    assert raw.variant.path == paths[0] and raw.spec == SPEC.model_copy(update={"fused": True})
+    assert [other.path for other in usual.others] == [paths[0]]
+
+
 @pytest.mark.parametrize("path", PATHS)
 def test_a_file_is_taken_as_it_is(release: Path, path: str) -> None:
     assert find_model(release / path).variant.path == path

@@ -41,9 +41,19 @@ def test_overlapping_rows_give_each_variant_once_and_in_order() -> None:
     ]
 
 
+def test_a_row_may_ask_for_raw_pixels_beside_floats() -> None:
+    row = MatrixRow(chip="BM1684X", precisions=("int8",), batches=(1, 4), io=("float", "raw"))
+    assert [variant.stem for variant in expand([row])] == [
+        "centernet_int8_1b",
+        "centernet_int8_1b_raw",
+        "centernet_int8_4b",
+        "centernet_int8_4b_raw",
+    ]
+
+
 @pytest.mark.parametrize(
     ("profile", "expected"),
-    [("sample", {"BM1684": 3, "BM1684X": 4, "BM1688": 6}), ("coco", {"BM1684": 4, "BM1684X": 6, "BM1688": 12})],
+    [("sample", {"BM1684": 3, "BM1684X": 5, "BM1688": 7}), ("coco", {"BM1684": 4, "BM1684X": 8, "BM1688": 16})],
 )
 def test_a_shipped_matrix_has_every_variant_that_was_promised(profile: str, expected: dict[str, int]) -> None:
     variants = load_settings(profile, environ={}).variants()
@@ -52,7 +62,7 @@ def test_a_shipped_matrix_has_every_variant_that_was_promised(profile: str, expe
 
 def test_the_sample_has_every_kind_of_variant_that_the_full_matrix_has() -> None:
     sample, full = (load_settings(profile, environ={}).variants() for profile in ("sample", "coco"))
-    for kind in ("chip", "precision", "batch", "cores"):
+    for kind in ("chip", "precision", "batch", "cores", "io"):
         assert {getattr(variant, kind) for variant in sample} == {getattr(variant, kind) for variant in full}
 
 
@@ -67,7 +77,7 @@ def test_patterns_leave_out_what_they_match_and_nothing_else() -> None:
         "BM1684X/centernet_fp16_4b.bmodel",
         "BM1688/centernet_fp16_1b_2core.bmodel",
         "BM1688/centernet_fp16_4b_2core.bmodel",
-        "BM1688/centernet_int8_1b_2core.bmodel",
+        "BM1688/centernet_int8_1b_2core.bmodel",  # those of raw pixels have another end
         "BM1688/centernet_int8_4b_2core.bmodel",
     }
     assert simulator.skips(Variant(chip="BM1684", precision="fp32", batch=1, cores=1))

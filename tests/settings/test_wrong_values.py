@@ -14,7 +14,7 @@ PARTS = (
     "gate, release, store, devices, workers, "
     "runner, exchange, margins, keep"
 )
-ROWS = "a list of at least 1, each a table with the keys chip, precisions, batches, cores"
+ROWS = "a list of at least 1, each a table with the keys chip, precisions, batches, cores, io"
 COUNT = "a whole number from 1 to 100000"
 MIRROR = "a path, project:PATH, http(s)://..., zip+ADDRESS!/MEMBER or dfss://ACCOUNT@HOST:PATH"
 
@@ -124,6 +124,16 @@ IN_A_FILE = [
         "allowed: a list of at least 1, each a whole number from 1 to 2",
     ),
     (
+        "matrix = [{chip = 'BM1688', precisions = ['int8', 'fp16'], io = ['float', 'raw']}]",
+        "matrix[0].io: raw pixels are for int8: in fp16 they cost time on the chip and rounding (FILE); "
+        "allowed: a list of at least 1, each float, raw",
+    ),
+    (
+        "matrix = [{chip = 'BM1684', precisions = ['int8'], io = ['raw']}]",
+        "matrix[0].io: BM1684 takes no raw pixels: its compiler cannot put the preprocessing into the bmodel (FILE); "
+        "allowed: a list of at least 1, each float, raw",
+    ),
+    (
         "matrix = [{chip = 'BM1688', precisions = ['fp32'], batches = [0]}]",
         "matrix[0].batches[0]: 0 is out of range (FILE); allowed: a whole number from 1 to 64",
     ),
@@ -134,7 +144,7 @@ IN_A_FILE = [
     (
         "matrix = []",
         "matrix: has 0 items (FILE); "
-        "allowed: a list of at least 1, each a table with the keys chip, precisions, batches, cores",
+        "allowed: a list of at least 1, each a table with the keys chip, precisions, batches, cores, io",
     ),
 ]
 

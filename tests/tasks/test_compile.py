@@ -10,7 +10,7 @@ import pytest
 
 from artifacts.bmodel import normalisable
 from artifacts.errors import BmodelError
-from artifacts.release import Variant
+from artifacts.release import PreprocessSpec, Variant
 from artifacts.store import Blob
 from settings.sections import Driving, QuantizeSettings, TimeoutSettings
 from tasks.compile import _judge, compile_variant, float_layers, import_network, lower
@@ -32,6 +32,8 @@ REAL_INPUT, REAL_OUTPUT = (1, 3, 32, 32), (1, 4, 16, 16)
 # The network that the stand-in compiler imports, and the bmodel that it leaves.
 FP32 = Variant(chip="BM1688", precision="fp32", batch=1)
 INT8 = Variant(chip="BM1688", precision="int8", batch=1)
+RAW = INT8.model_copy(update={"io": "raw"})
+FLOAT16, UINT8 = 1, 3
 
 
 class Bench:
@@ -76,7 +78,7 @@ def real(tmp_path: Path) -> Path:
 
 
 def test_a_bmodel_that_is_what_was_asked_for_is_read(real: Path) -> None:
-    inputs, outputs, memory = _judge(real, REAL, REAL_INPUT, (REAL_OUTPUT,))
+    inputs, outputs, memory = _judge(real, REAL, REAL_INPUT, (REAL_OUTPUT,), FLOAT_TAIL)
     assert [(tensor.name, tensor.dtype, tensor.shape) for tensor in inputs] == [("input.1", "float32", REAL_INPUT)]
     assert [(tensor.name, tensor.dtype, tensor.shape) for tensor in outputs] == [("31_f32", "float32", REAL_OUTPUT)]
     assert memory == 16384 + 4096 + 65536
@@ -95,7 +97,7 @@ def test_a_bmodel_of_another_kind_is_refused(
     real: Path, variant: Variant, shapes: tuple[tuple[int, ...], tuple[int, ...]], complaint: str
 ) -> None:
     with pytest.raises(ResultRefused, match=complaint):
-        _judge(real, variant, shapes[0], (shapes[1],))
+        _judge(real, variant, shapes[0], (shapes[1],), FLOAT_TAIL)
 
 
 def test_a_flipped_weight_is_found_though_the_runtime_would_not_notice(real: Path) -> None:
@@ -104,13 +106,13 @@ def test_a_flipped_weight_is_found_though_the_runtime_would_not_notice(real: Pat
     data[header + flatbuffer + 100] ^= 1
     real.write_bytes(data)
     with pytest.raises(ResultRefused, match="weights do not match their own checksum"):
-        _judge(real, REAL, REAL_INPUT, (REAL_OUTPUT,))
+        _judge(real, REAL, REAL_INPUT, (REAL_OUTPUT,), FLOAT_TAIL)
 
 
 def test_a_bmodel_that_was_cut_short_is_refused(real: Path) -> None:
     real.write_bytes(real.read_bytes()[:-100])
     with pytest.raises(BmodelError):
-        _judge(real, REAL, REAL_INPUT, (REAL_OUTPUT,))
+        _judge(real, REAL, REAL_INPUT, (REAL_OUTPUT,), FLOAT_TAIL)
 
 
 @pytest.mark.parametrize(("chip", "mode"), [("BM1684", "F32"), ("BM1684X", "F16"), ("BM1688", "F16")])
@@ -135,7 +137,9 @@ def test_a_network_is_imported_with_its_shapes_heads_and_weights(bench: Bench, b
     model = bench.imported(batch)
     assert model.input_shape == (batch, 3, 64, 64) and model.input_name == "x.1"
     assert model.head_layers == ("16", "62", "84", "106")
-    assert bench.workspace.content.verified(model.weights).read_bytes() == b"weights"
+    assert (
+        bench.workspace.content.verified(model.weights).read_bytes() == (bench.fake.root / "weights.npz").read_bytes()
+    )
     assert model.evidence.argv[:1] == ("model_transform",)
 
 
@@ -202,6 +206,41 @@ def test_an_int8_compile_gets_the_table_of_ranges_and_the_float_layers(bench: Be
     assert bench.fake.noted("quantize_tables") == ["16 F16", "62 F16", "84 F16", "106 F16", ""]
     made = compile_variant.fn(*_arguments(bench, INT8, ALL_INT8))
     assert "--quantize_table" not in made.evidence.argv
+
+
+def test_what_takes_raw_pixels_is_compiled_with_the_arithmetic_of_the_spec(bench: Bench) -> None:
+    (bench.fake.root / "bmodel").write_bytes(built_bmodel(dtype=UINT8, gives=FLOAT16))
+    made = compile_variant.fn(*_arguments(bench, RAW), (), PreprocessSpec())
+    assert [made.inputs[0].dtype, made.outputs[0].dtype] == ["uint8", "float16"]
+    assert "--fuse_preprocess" in made.evidence.argv
+    (line,) = bench.fake.noted("inputs")
+    assert "mean = [1.040" in line
+
+
+def test_raw_pixels_without_a_spec_are_refused(bench: Bench) -> None:
+    with pytest.raises(ResultRefused, match="needs the preprocess spec"):
+        compile_variant.fn(*_arguments(bench, RAW))
+
+
+@pytest.mark.parametrize(
+    ("variant", "types", "complaint"),
+    [
+        ("raw", {}, "it takes float32 and gives float32, not uint8 and float16"),
+        ("raw", {"dtype": 3}, "it takes uint8 and gives float32, not uint8 and float16"),
+        ("float", {"gives": 1}, "it takes float32 and gives float16, not float32 and float32"),
+    ],
+)
+def test_a_bmodel_of_other_types_is_refused(bench: Bench, variant: str, types: dict[str, int], complaint: str) -> None:
+    (bench.fake.root / "bmodel").write_bytes(built_bmodel(**types))
+    which = INT8.model_copy(update={"io": variant})
+    with pytest.raises(ResultRefused, match=complaint):
+        compile_variant.fn(*_arguments(bench, which), (), PreprocessSpec())
+
+
+def test_further_options_reach_the_compiler(bench: Bench) -> None:
+    (bench.fake.root / "bmodel").write_bytes(built_bmodel())
+    made = compile_variant.fn(*_arguments(bench, FP32), ("--compress_mode", "all"))
+    assert made.evidence.argv[-5:-3] == ("--compress_mode", "all")
 
 
 def test_an_int8_compile_without_a_table_of_ranges_is_refused(bench: Bench) -> None:

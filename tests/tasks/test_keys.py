@@ -59,6 +59,13 @@ def test_a_record_goes_by_its_facts_without_its_evidence() -> None:
     assert facts(table=table) == {"table.table": BLOB.digest, "table.images": 3, "table.method": "kl"}
 
 
+def test_a_variant_goes_by_what_it_went_by_before_there_was_raw() -> None:
+    variant = Variant(chip="BM1688", precision="int8", batch=1)
+    usual = {"variant.chip": "BM1688", "variant.precision": "int8", "variant.batch": 1, "variant.cores": 1}
+    assert facts(variant=variant) == usual
+    assert facts(variant=variant.model_copy(update={"io": "raw"})) == {**usual, "variant.io": "raw"}
+
+
 def test_a_toolchain_goes_by_its_fingerprint() -> None:
     here = Toolchain(name="tpu-mlir", version="1", fingerprint="sha256:aa", root="/a", python="/a/python")
     there = here.model_copy(update={"root": "/b", "python": "/b/python"})

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from artifacts.release import PreprocessSpec, Variant
+from artifacts.variant import Io
 from inference.errors import EngineError
 from settings.sections import Judging, ProtocolSettings, TimeoutSettings
 from tasks import simulate as module
@@ -77,9 +78,9 @@ def interpreted(images: ImageSet, workspace: Workspace) -> Measured:
 
 
 def run(
-    interpreted: Measured, images: ImageSet, workspace: Workspace, count: int, batch: int = 1
+    interpreted: Measured, images: ImageSet, workspace: Workspace, count: int, batch: int = 1, io: Io = "float"
 ) -> tuple[Simulated, list[Tensor]]:
-    bmodel = compiled(workspace, Variant(chip="BM1688", precision="int8", batch=batch))
+    bmodel = compiled(workspace, Variant(chip="BM1688", precision="int8", batch=batch, io=io))
     found: Simulated = module.simulate.fn(
         bmodel, interpreted, images, SPEC, count, TimeoutSettings(), COMPILER, workspace
     )
@@ -97,6 +98,13 @@ def test_images_fill_whole_batches_as_far_as_the_interpreter_kept_its_output(
     assert SAMPLE_IMAGES == 8
     assert found.images == used and found.identical is True and found.max_abs == 0.0
     assert len(batches) == runs and all(one.shape == (batch, 3, 64, 64) for one in batches)
+
+
+def test_what_takes_raw_pixels_is_given_them_and_compared_with_the_same(
+    interpreted: Measured, images: ImageSet, workspace: Workspace
+) -> None:
+    _, batches = run(interpreted, images, workspace, 1, io="raw")
+    assert [(one.dtype, one.shape) for one in batches] == [(np.uint8, (1, 3, 64, 64))]
 
 
 def test_the_largest_difference_of_any_image_counts(

@@ -13,13 +13,20 @@ from __future__ import annotations
 import json
 import os
 import re
+import struct
 import sys
 import time
+import zipfile
 import zlib
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[3]
 CLASSES = 80
+INPUT = (
+    'channel_format = "nchw", do_preprocess = true, mean = [0.000000e+00, 0.000000e+00, 0.000000e+00], '
+    'pixel_format = "bgr", scale = [1.000000e+00, 1.000000e+00, 1.000000e+00]'
+)
+FLOAT32, FLOAT16, UINT8 = 0, 1, 3
 
 
 def main(tool: str, environment: Path, arguments: list[str]) -> int:
@@ -64,11 +71,13 @@ def transform(arguments: list[str]) -> None:
         'module @centernet attributes {module.weight_file = "centernet_top_f32_all_weight.npz"} {',
         f"  func.func @main(%arg0: tensor<{given}> loc(unknown)) -> (tensor<{batch}x{CLASSES + 4}{made}>) {{",
         '    %0 = "top.None"() : () -> none loc(unknown)',
-        f'    %1 = "top.Input"(%arg0) : (tensor<{given}>) -> tensor<{given}> loc("image")',
+        f'    %1 = "top.Input"(%arg0) {{{INPUT}}} : (tensor<{given}>) -> tensor<{given}> loc("image")',
     ]
     for number, (name, outputs) in enumerate((("hm", CLASSES), ("wh", 2), ("reg", 2)), 2):
-        types = f"(tensor<{given}>, none, none) -> tensor<{batch}x{outputs}{made}>"
-        lines.append(f'    %{number} = "top.Conv"(%1, %0, %0) : {types} loc("{name}")')
+        weight = f"tensor<{outputs}x3x1x1xf32>"
+        lines.append(f'    %{number + 4} = "top.Weight"() : () -> {weight} loc("{name}.weight")')
+        types = f"(tensor<{given}>, {weight}, none) -> tensor<{batch}x{outputs}{made}>"
+        lines.append(f'    %{number} = "top.Conv"(%1, %{number + 4}, %0) : {types} loc("{name}")')
     types = f"(none, none, none) -> tensor<{batch}x{CLASSES + 4}{made}>"
     lines += [
         f'    %5 = "top.Concat"(%2, %3, %4) : {types} loc("heads")',
@@ -77,7 +86,16 @@ def transform(arguments: list[str]) -> None:
         "}",
     ]
     Path(option(arguments, "--mlir")).write_text("\n".join(lines) + "\n")
-    Path("centernet_top_f32_all_weight.npz").write_bytes(b"weights")
+    write_weights(Path("centernet_top_f32_all_weight.npz"), [f"{name}.weight" for name in ("hm", "wh", "reg")])
+
+
+def write_weights(path: Path, names: list[str]) -> None:
+    """Write an archive of single ones, float32, as numpy does: it is not at hand here."""
+    header = "{'descr': '<f4', 'fortran_order': False, 'shape': (1,), }".ljust(117) + "\n"
+    array = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode() + struct.pack("<f", 1.0)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in names:
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), array)
 
 
 def calibrate(arguments: list[str]) -> None:
@@ -104,17 +122,20 @@ def deploy(arguments: list[str]) -> None:
     batch, height, width = map(int, found.groups())
     shapes = [batch, 3, height, width], [batch, CLASSES + 4, height // 4, width // 4]
     quantize = option(arguments, "--quantize")
-    Path(option(arguments, "--model")).write_bytes(bmodel(chip.upper(), cores, quantize, *shapes))
+    raw = "--fuse_preprocess" in arguments
+    assert raw is ("0.000000e+00, 0.000000e+00, 0.000000e+00" not in text)
+    Path(option(arguments, "--model")).write_bytes(bmodel(chip.upper(), cores, quantize, raw, *shapes))
 
 
-def bmodel(chip: str, cores: int, quantize: str, given: list[int], made: list[int]) -> bytes:
+def bmodel(chip: str, cores: int, quantize: str, raw: bool, given: list[int], made: list[int]) -> bytes:
     sys.path.insert(0, str(PROJECT))
     from tests.artifacts.bmodel_files import assemble, flatbuffer, model_table, tensor
 
-    weights = json.dumps({"stand-in": [given, made], "quantize": quantize}).encode()
+    weights = json.dumps({"stand-in": [given, made], "quantize": quantize, "raw": raw}).encode()
     table = model_table(weights, chip=chip, cores=cores, time=f"{time.ctime()}\n")
     stage = table[4][0][3][0]
-    stage[0], stage[1] = [tensor("image", given)], [tensor("heads", made)]
+    stage[0] = [tensor("image", given, UINT8 if raw else FLOAT32)]
+    stage[1] = [tensor("heads", made, FLOAT16 if raw else FLOAT32)]
     return assemble(flatbuffer(table), weights + bytes(512))
 
 

@@ -14,12 +14,16 @@ class Model:
     def __init__(self, path: str, device: int, core: str) -> None:
         data = Path(path).read_bytes()
         start = data.index(b'{"stand-in"')
-        self._shapes = json.loads(data[start : data.index(b"}", start) + 1])["stand-in"]
+        said = json.loads(data[start : data.index(b"}", start) + 1])
+        self._shapes, self._raw = said["stand-in"], said["raw"]
         self.networks = ["centernet"]
 
     def Net(self, name: str) -> SimpleNamespace:
         given, made = self._shapes
-        image = SimpleNamespace(name="image", dtype="f32", data=np.zeros(given, np.float32), qscale=1.0, qzero_point=0)
-        values = heads(made[0], made[1] - 4, made[2], made[3])
-        output = SimpleNamespace(name="heads", dtype="f32", data=values, qscale=1.0, qzero_point=0)
+        dtype, kind = ("ui8", np.uint8) if self._raw else ("f32", np.float32)
+        image = SimpleNamespace(name="image", dtype=dtype, data=np.zeros(given, kind), qscale=1.0, qzero_point=0)
+        values = heads(made[0], made[1] - 4, made[2], made[3]).astype(np.float16 if self._raw else np.float32)
+        output = SimpleNamespace(
+            name="heads", dtype="f16" if self._raw else "f32", data=values, qscale=1.0, qzero_point=0
+        )
         return SimpleNamespace(inputs=[image], outputs=[output], forward_dynamic=lambda shapes: [made])

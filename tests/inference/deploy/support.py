@@ -35,12 +35,16 @@ PICTURES = [np.full((32, 32, 3), level, np.uint8) for level in (60, 200)]
 
 
 class EngineInMemory:
-    """Gives the mean of its input, plus a number for each place; a wrong head or NaN where told to."""
+    """Gives the mean of its input, plus a number for each place; a wrong head or NaN where told to.
+
+    What takes raw pixels does the arithmetic of the preprocessing first.
+    """
 
     def __init__(self, variant: Variant, off: Optional[Dict[int, float]] = None) -> None:
-        data = TensorInfo(name="x", dtype="float32", shape=(variant.batch, 3, 32, 32))
+        self.dtype = SPEC.of(variant).dtype
+        data = TensorInfo(name="x", dtype=self.dtype, shape=(variant.batch, 3, 32, 32))
         heads = TensorInfo(name="y", dtype="float32", shape=(variant.batch, *SHAPE))
-        self.info = EngineInfo("memory", variant.chip, data, "float32", heads)
+        self.info = EngineInfo("memory", variant.chip, data, self.dtype, heads)
         self.off = off or {}
         self.slices: List[int] = []
         self.closed = False
@@ -50,7 +54,10 @@ class EngineInMemory:
 
     def _run_full(self, batch: np.ndarray) -> np.ndarray:
         self.slices.append(len(batch))
-        assert len(batch) == self.info.batch
+        assert len(batch) == self.info.batch and batch.dtype == self.dtype
+        if batch.dtype == np.uint8:
+            mean, std = (np.array(value, np.float32).reshape(3, 1, 1) for value in (SPEC.mean, SPEC.std))
+            batch = ((batch * SPEC.scale - mean) / std).astype(np.float32)
         heads = np.stack([heads_of(image) for image in batch])
         for channel, value in self.off.items():
             heads[:, channel] += np.float32(value)

@@ -107,14 +107,38 @@ def test_more_than_one_model_for_what_was_asked_is_an_error_that_tells_them_apar
     assert store.content.verify_all() == [] and not (store.root / "blobs").exists()
 
 
+RAW = Variant(chip="BM1684X", precision="int8", batch=1, io="raw")
+
+
+@pytest.mark.parametrize(
+    ("wish", "variants", "taken"),
+    [
+        (Wish(), (INT8, RAW), INT8),
+        (Wish(io="raw"), (INT8, RAW), RAW),
+        (Wish(io="float"), (INT8, RAW), INT8),
+        (Wish(), (RAW,), RAW),
+    ],
+    ids=str,
+)
+def test_a_model_of_raw_pixels_is_taken_where_it_is_asked_for_or_alone(
+    wish: Wish, variants: Tuple[Variant, ...], taken: Variant, tmp_path: Path, store: DeviceStore
+) -> None:
+    assert pulled(publish(tmp_path, variants=variants), store, wish).release.models == (taken.path,)
+
+
+def test_all_means_the_raw_ones_too(tmp_path: Path, store: DeviceStore) -> None:
+    done = pulled(publish(tmp_path, variants=(INT8, RAW)), store, Wish(every=True))
+    assert done.release.models == (INT8.path, RAW.path)
+
+
 def test_nothing_for_what_was_asked_is_an_error_that_lists_what_there_is(tmp_path: Path, store: DeviceStore) -> None:
     words = "no model for BM1688 int8 batch 4 1 core; it has .*BM1688 int8 batch 4 2 cores"
     with pytest.raises(NoSuchVariant, match=words):
         pulled(publish(tmp_path), store, Wish("BM1688", "int8", 4, 1))
 
 
-@pytest.mark.parametrize("wish", [{"chip": "bm1684x"}, {"precision": "int4"}], ids=str)
-def test_a_chip_or_precision_that_does_not_exist_is_wrong_usage(wish: dict) -> None:  # type: ignore[type-arg]
+@pytest.mark.parametrize("wish", [{"chip": "bm1684x"}, {"precision": "int4"}, {"io": "uint8"}], ids=str)
+def test_a_chip_precision_or_io_that_does_not_exist_is_wrong_usage(wish: dict) -> None:  # type: ignore[type-arg]
     with pytest.raises(OptionError, match="choose one of"):
         Wish(**wish)
 

@@ -42,6 +42,13 @@ def test_a_model_that_gives_what_its_release_says_passes(folder: Path) -> None:
     assert engine.slices == [1, 1] and engine.closed
 
 
+def test_a_model_that_takes_raw_pixels_gets_them_and_gives_the_same(tmp_path: Path) -> None:
+    raw = INT8.model_copy(update={"io": "raw"})
+    reference = publish(tmp_path, variants=(INT8, raw))
+    done = pulled(reference, DeviceStore(tmp_path / "device"), Wish(every=True), activate=False)
+    assert [engine.dtype for engine in run(done.folder, [INT8, raw])] == ["float32", "uint8"]
+
+
 def test_a_model_of_four_images_gets_a_partly_filled_batch(folder: Path) -> None:
     (engine,) = run(folder, [FOUR])
     assert engine.slices == [4] and len(PICTURES) == 2

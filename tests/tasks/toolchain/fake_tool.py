@@ -45,7 +45,7 @@ def model_transform(put) -> None:
     check(shape, f"shapes {args.input_shapes}")
     check(Path(args.model_def).read_bytes(), "PytorchStreamReader failed reading zip archive: not a ZIP archive.")
     text = (ROOT / "network.mlir").read_text().replace("tensor<1x", f"tensor<{shape[1]}x")
-    put(WEIGHTS, b"weights")
+    put(WEIGHTS, (ROOT / "weights.npz").read_bytes())
     put(args.mlir, text.encode())
 
 
@@ -72,9 +72,17 @@ def model_deploy(put) -> None:
     for name in ("--mlir", "--chip", "--quantize", "--model"):
         parser.add_argument(name, required=True)
     parser.add_argument("--num_core", type=int, default=1)
-    for name in ("--calibration_table", "--quantize_table", "--lghash_dir"):
+    for name in (
+        "--calibration_table",
+        "--quantize_table",
+        "--lghash_dir",
+        "--compress_mode",
+        "--customization_format",
+    ):
         parser.add_argument(name)
-    parser.add_argument("--enable_lghash", action="store_true")
+    parser.add_argument("--shape_secs_search_strategy", type=int, choices=(0, 1, 2))
+    for name in ("--enable_lghash", "--fuse_preprocess", "--quant_output"):
+        parser.add_argument(name, action="store_true")
     parser.add_argument("--not_gen_bmodel", action="store_true")
     args = parser.parse_args()
     check(Path(args.mlir).exists() and Path(WEIGHTS).exists(), "readTensor failed")
@@ -82,6 +90,8 @@ def model_deploy(put) -> None:
         check(
             args.calibration_table and Path(args.calibration_table).read_bytes(), "can't open calibration table file!"
         )
+    if args.fuse_preprocess:
+        note("inputs", next(line for line in Path(args.mlir).read_text().splitlines() if "top.Input" in line))
     if args.quantize_table:
         note("quantize_tables", Path(args.quantize_table).read_text())
     name = f"centernet_{args.chip}_{args.quantize.lower()}"

@@ -62,6 +62,20 @@ def test_only_a_variant_of_two_cores_says_how_many() -> None:
     assert "--num_core" not in command.deploy(INT8, quantize_table=False, timeout_s=1).arguments
 
 
+def test_raw_pixels_are_taken_in_planes_and_the_output_is_left_as_the_chip_has_it() -> None:
+    raw = command.deploy(INT8.model_copy(update={"io": "raw"}), quantize_table=True, timeout_s=1).arguments
+    usual = command.deploy(INT8, quantize_table=True, timeout_s=1).arguments
+    added = ("--fuse_preprocess", "--customization_format", "BGR_PLANAR", "--quant_output")
+    assert tuple(word for word in raw if word not in usual) == added
+
+
+def test_further_options_name_the_layer_groups_that_were_found_with_them() -> None:
+    planned = command.deploy(INT8, quantize_table=False, timeout_s=1, options=("--compress_mode", "all"))
+    assert planned.arguments[-5:-3] == ("--compress_mode", "all")
+    assert planned.search == "compress_mode-all"
+    assert command.deploy(INT8, quantize_table=False, timeout_s=1).search == ""
+
+
 def test_the_lowering_stops_before_the_bmodel() -> None:
     planned = command.lower(INT8, quantize_table=False, timeout_s=1)
     assert planned.arguments[-1] == "--not_gen_bmodel"

@@ -85,6 +85,16 @@ def test_another_toolchain_searches_for_itself(fake: FakeToolchain, workspace: W
     assert fake.noted("layer_groups") == ["searched", "searched"]
 
 
+def test_a_compile_that_groups_layers_otherwise_is_lent_nothing_of_the_others(
+    fake: FakeToolchain, workspace: Workspace
+) -> None:
+    longer = ("--shape_secs_search_strategy", "2")
+    otherwise = command.deploy(VARIANT, quantize_table=False, timeout_s=60, options=longer)
+    for planned in (DEPLOY, otherwise, otherwise, DEPLOY):
+        drive(fake, workspace, planned)
+    assert [found == "searched" for found in fake.noted("layer_groups")] == [True, True, False, False]
+
+
 @pytest.mark.parametrize("how", [{"status": 1}, {"leaves": "nothing"}])
 def test_half_an_entry_of_a_failed_command_is_lent_to_nobody(
     fake: FakeToolchain, workspace: Workspace, how: dict[str, object]

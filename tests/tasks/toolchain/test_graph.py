@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tasks.errors import GraphError
-from tasks.toolchain.graph import head_tail, parse, quantize_table, weight_file
+from tasks.toolchain.graph import filters, head_tail, parse, quantize_table, weight_file
 from tests.tasks.toolchain.fakes import DATA
 
 THREE_HEADS = (DATA / "three_heads.mlir").read_text()
@@ -27,6 +27,19 @@ def test_a_network_is_read_as_the_compiler_writes_it() -> None:
     assert graph.operations["%1"] == ("%1", "top.Weight", (), "weight.4", (8, 3, 3, 3))
     assert list(graph.operations) == [f"%{index}" for index in range(26)]
     assert graph.layer_names == {"input.1", "input0.2", "55", "62", "77", "84", "99", "106", "16"}
+
+
+def test_the_weights_of_the_tail_are_named_as_in_the_archive() -> None:
+    graph = parse(THREE_HEADS)
+    shapes = {op.name: op.shape for op in graph.operations.values() if op.kind == "top.Weight"}
+    found = filters(graph, head_tail(graph))
+    assert [shapes[name] for name in found] == [(80, 8, 1, 1), (2, 8, 1, 1), (2, 8, 1, 1)]
+
+
+def test_a_convolution_whose_weights_are_no_array_is_refused() -> None:
+    graph = parse(changed('"top.Conv"(%9, %10, %11)', '"top.Conv"(%9, %9, %11)'))
+    with pytest.raises(GraphError, match="have no weights"):
+        filters(graph, head_tail(graph))
 
 
 def test_an_operation_of_several_results_goes_by_its_first_name() -> None:
