@@ -36,6 +36,15 @@ class Distance(Record):
     max_abs: float = Field(ge=0, description="largest absolute difference, in the head's own unit")
 
 
+class Loss(Record):
+    """How much AP is lost against the traced network on the same images, by a paired bootstrap over them."""
+
+    drop: float = Field(description="on these images, AP 0 to 1; negative where it gains")
+    low: float = Field(description="with 95 % confidence it is not less")
+    high: float = Field(description="with 95 % confidence it is not more")
+    images: int = Field(ge=1)
+
+
 class Rung(Record):
     """One rung of the loss ladder.
 
@@ -45,6 +54,7 @@ class Rung(Record):
         precision: None for the network before it was compiled.
         images: How many were evaluated.
         figures: None where the weights are a stand-in.
+        loss: None for the network before it was compiled, where the weights are a stand-in, and in older files.
         distances: By head; empty for the reference itself.
     """
 
@@ -53,6 +63,7 @@ class Rung(Record):
     precision: Optional[Precision] = None
     images: int = Field(ge=0)
     figures: Optional[Figures] = None
+    loss: Optional[Loss] = None
     distances: Dict[str, Distance] = Field(default_factory=dict)
 
 

@@ -78,6 +78,7 @@ def _investigate(settings: Settings, workspace: Workspace) -> Findings:
         network=network.result(),
         reference=reference.result(),
         measured=tuple(submitted.measured[rung].result() for rung in sorted(submitted.measured)),
+        losses=tuple(submitted.losses[rung].result() for rung in sorted(submitted.losses)),
         simulated=tuple(submitted.simulated[variant].result() for variant in sorted(submitted.simulated)),
         verdicts=(),
         golden=submitted.golden_files(settings, workspace),
@@ -107,6 +108,7 @@ def _judged(found: Results, settings: Settings, workspace: Workspace) -> Results
     judgement = gate(
         found.compiled,
         found.measured,
+        found.losses,
         found.simulated,
         found.reference,
         settings.gate,

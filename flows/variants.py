@@ -12,6 +12,7 @@ from artifacts.store import Blob
 from settings.model import Settings
 from tasks.compile import compile_variant, lower
 from tasks.golden import golden_files, golden_images, golden_values
+from tasks.loss import measure_loss
 from tasks.records import (
     CalibrationTable,
     Compiled,
@@ -19,6 +20,7 @@ from tasks.records import (
     ImageSet,
     Lowered,
     Measured,
+    MeasuredLoss,
     Simulated,
     TopModel,
     Traced,
@@ -40,6 +42,7 @@ class Variants:
         simulated: By variant; those that the settings leave out are not here.
         lowered: By rung.
         measured: By rung.
+        losses: By rung.
         golden: By rung.
     """
 
@@ -48,11 +51,12 @@ class Variants:
     simulated: dict[Variant, PrefectFuture[Simulated]] = field(default_factory=dict)
     lowered: dict[Variant, PrefectFuture[Lowered]] = field(default_factory=dict)
     measured: dict[Variant, PrefectFuture[Measured]] = field(default_factory=dict)
+    losses: dict[Variant, PrefectFuture[MeasuredLoss]] = field(default_factory=dict)
     golden: dict[Variant, PrefectFuture[GoldenValues]] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[PrefectFuture[object]]:
         """All futures."""
-        for group in (self.lowered, self.compiled, self.measured, self.simulated, self.golden):
+        for group in (self.lowered, self.compiled, self.measured, self.losses, self.simulated, self.golden):
             yield from group.values()  # type: ignore[misc]
 
     def golden_files(self, settings: Settings, workspace: Workspace) -> dict[str, Blob]:
@@ -109,6 +113,8 @@ def submit_variants(
                 )
                 scenes = submitted.scenes
                 submitted.golden[rung] = golden_values.submit(lowered, scenes, spec, limits, compiler, workspace)
+                measured = submitted.measured[rung]
+                submitted.losses[rung] = measure_loss.submit(measured, reference, images, judging, workspace)
         for variant in wave:
             if simulator.skips(variant):
                 continue

@@ -29,9 +29,12 @@ class GateSettings(Part):
     """The gate; a variant that fails is kept for inspection and stops the release."""
 
     max_ap_drop: Fraction = Field(
-        default=0.005, description="largest loss of an int8 variant to fp32 of the same weights; AP, 0 to 1"
+        default=0.005,
+        description="largest loss of an int8 variant to fp32 of the same weights, with 95 % confidence by a paired "
+        "bootstrap over the images; AP, 0 to 1",
     )
     max_ap_drop_fp16: Fraction = Field(
-        default=0.002, description="largest loss of an fp16 variant to fp32 of the same weights; AP, 0 to 1"
+        default=0.002,
+        description="largest loss of an fp16 variant to fp32 of the same weights, with 95 % confidence; AP, 0 to 1",
     )
     min_cosine: CosineFloors = Field(default=CosineFloors(), description="least cosine similarity, head by head")

@@ -15,11 +15,11 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from inference.accuracy import HIT, IOU_THRESHOLDS, MISSED, RECALLS, Judged, judge_image
 from inference.annotations import Annotations
 from inference.decode import Detections
+from tasks.records import LossBounds
 
 DRAWS = 1000
 CONFIDENCE = 0.95
@@ -29,24 +29,6 @@ _AT_ONCE = 100  # draws; of a class with ten thousand detections each table has 
 _ROUNDING = 1e-9
 
 Floats = NDArray[np.float64]
-
-
-class Loss(BaseModel):
-    """How much AP a model loses against another on the same images.
-
-    Attributes:
-        drop: On these images, AP 0..1; negative where it gains.
-        low: With the confidence it is not less.
-        high: With the confidence it is not more.
-        images: How many were drawn from.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    drop: float
-    low: float
-    high: float
-    images: int
 
 
 class Proof(StrEnum):
@@ -65,7 +47,7 @@ def paired_loss(
     max_detections: int = 100,
     draws: int = DRAWS,
     seed: int = 0,
-) -> Loss | None:
+) -> LossBounds | None:
     """Compare two models on the same images.
 
     Args:
@@ -93,10 +75,10 @@ def paired_loss(
     if np.isnan(drops[0]):
         return None
     low, high = np.nanquantile(drops[1:], [1 - CONFIDENCE, CONFIDENCE])
-    return Loss(drop=float(drops[0]), low=float(low), high=float(high), images=count)
+    return LossBounds(drop=float(drops[0]), low=float(low), high=float(high), images=count)
 
 
-def proof(loss: Loss, limit: float) -> Proof:
+def proof(loss: LossBounds, limit: float) -> Proof:
     """Tell what a loss says of a limit: kept or broken with the confidence, or open.
 
     Args:
@@ -108,7 +90,7 @@ def proof(loss: Loss, limit: float) -> Proof:
     return Proof.BROKEN if loss.low > limit + _ROUNDING else Proof.OPEN
 
 
-def images_needed(loss: Loss, limit: float) -> int | None:
+def images_needed(loss: LossBounds, limit: float) -> int | None:
     """Estimate how many images would decide an open question, if the loss stays what it is.
 
     The spread falls with the square root of the number of images.

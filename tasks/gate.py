@@ -7,18 +7,17 @@ from collections.abc import Mapping, Sequence
 from settings.gate import GateSettings
 from settings.matrix import SimulatorSettings
 from settings.sections import QuantizeSettings
-from tasks.records import Compiled, Judgement, Measured, Simulated, Verdict
+from tasks.bootstrap import Proof, images_needed, proof
+from tasks.records import Compiled, Judgement, LossBounds, Measured, MeasuredLoss, Simulated, Verdict
 from tasks.step import step
 from tasks.workspace import Workspace
 
-# 0.5 - 0.495 is a little more than 0.005 in binary.
-_ROUNDING = 1e-9
 
-
-@step(version=1, slot="gate")
+@step(version=2, slot="gate")
 def gate(
     compiled: Sequence[Compiled],
     measured: Sequence[Measured],
+    losses: Sequence[MeasuredLoss],
     simulated: Sequence[Simulated],
     reference: Measured,
     thresholds: GateSettings,
@@ -31,6 +30,7 @@ def gate(
     Args:
         compiled: The bmodels.
         measured: One rung for each chip and precision.
+        losses: What each rung loses against the TorchScript.
         simulated: One result for each bmodel that the settings do not leave out.
         reference: The TorchScript's accuracy.
         thresholds: What a variant must keep.
@@ -42,12 +42,14 @@ def gate(
         One verdict a variant, in the order of the bmodels.
     """
     rungs = {(rung.variant.chip, rung.variant.precision): rung for rung in measured if rung.variant}
+    bounds = {(one.variant.chip, one.variant.precision): one.bounds for one in losses}
     runs = {run.variant: run for run in simulated}
     return Judgement(
         verdicts=tuple(
             judge(
                 one,
                 rungs[one.variant.chip, one.variant.precision],
+                bounds.get((one.variant.chip, one.variant.precision)),
                 runs.get(one.variant),
                 reference,
                 thresholds,
@@ -62,6 +64,7 @@ def gate(
 def judge(
     compiled: Compiled,
     measured: Measured,
+    loss: LossBounds | None,
     simulated: Simulated | None,
     reference: Measured,
     thresholds: GateSettings,
@@ -73,6 +76,7 @@ def judge(
     Args:
         compiled: The bmodel.
         measured: Its chip and precision in the interpreter.
+        loss: What these lose against the TorchScript; None where that was not measured.
         simulated: The bmodel in the simulator; None where it was not run.
         reference: The TorchScript.
         thresholds: What it must keep.
@@ -85,6 +89,7 @@ def judge(
     precision = compiled.variant.precision
     reasons: list[str] = []
     unjudged: list[str] = []
+    open_question: str | None = None
     floors: Mapping[str, float] = getattr(thresholds.min_cosine, precision).model_dump()
     for head, floor in floors.items():
         distance = measured.distances.get(head)
@@ -95,11 +100,15 @@ def judge(
     limit = thresholds.max_ap_drop if precision == "int8" else thresholds.max_ap_drop_fp16
     if reference.ap is None:
         unjudged.append("AP: the weights are a stand-in, or the evaluation set has no boxes")
-    elif measured.ap is None:
+    elif measured.ap is None or loss is None:
         reasons.append("AP was not measured")
-    elif not reference.ap - measured.ap <= limit + _ROUNDING:
-        drop = reference.ap - measured.ap
-        reasons.append(f"AP falls by {drop:.4f} to {measured.ap:.4f}, more than the {limit:g} allowed")
+    elif (shown := proof(loss, limit)) is not Proof.KEPT:
+        open_question = None if shown is Proof.BROKEN else _open_question(loss, limit)
+        reasons.append(
+            open_question
+            or f"AP falls by {loss.drop:.4f} to {measured.ap:.4f}, by more than the {limit:g} allowed with 95 % "
+            f"confidence (at least {loss.low:.4f}, {loss.images} images)"
+        )
     allowed = tolerance(precision, simulator, quantize)
     if simulated is None:
         if simulator.skips(compiled.variant):
@@ -110,7 +119,27 @@ def judge(
         reasons.append(
             f"simulator and interpreter differ by {simulated.max_abs:.3g}, more than the {allowed:g} allowed"
         )
-    return Verdict(variant=compiled.variant, passed=not reasons, reasons=tuple(reasons), unjudged=tuple(unjudged))
+    return Verdict(
+        variant=compiled.variant,
+        passed=not reasons,
+        reasons=tuple(reasons),
+        unjudged=tuple(unjudged),
+        undecided=open_question is not None and len(reasons) == 1,
+    )
+
+
+def _open_question(loss: LossBounds, limit: float) -> str:
+    needed = images_needed(loss, limit)
+    more = (
+        "The loss lies just on the limit: no number of images will tell"
+        if needed is None
+        else f"About {needed} images would tell (`evaluation.limit`, or a larger source)"
+    )
+    return (
+        f"it needs more images: AP falls by {loss.drop:.4f} on {loss.images} images, with 95 % confidence by "
+        f"{max(loss.low, 0):.4f} to {loss.high:.4f}, and {limit:g} is allowed. {more}; `gate.max_ap_drop` declares a "
+        "wider limit for a small set"
+    )
 
 
 def tolerance(precision: str, simulator: SimulatorSettings, quantize: QuantizeSettings) -> float:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from artifacts.measurements import Distance, Figures, Measurements, Rung
+from artifacts.measurements import Distance, Figures, Loss, Measurements, Rung
 from tasks.publish import Results
-from tasks.records import Measured
+from tasks.records import LossBounds, Measured
 
 
 def measurements(results: Results) -> Measurements:
@@ -16,10 +16,12 @@ def measurements(results: Results) -> Measurements:
     Returns:
         The rungs, PyTorch and TorchScript first; equal builds give equal ones.
     """
-    return Measurements(rungs=tuple(_rung(one) for one in (results.network, results.reference, *results.measured)))
+    return Measurements(
+        rungs=tuple(_rung(one, results.loss(one)) for one in (results.network, results.reference, *results.measured))
+    )
 
 
-def _rung(measured: Measured) -> Rung:
+def _rung(measured: Measured, loss: LossBounds | None) -> Rung:
     variant = measured.variant
     return Rung(
         name=measured.rung,
@@ -27,6 +29,7 @@ def _rung(measured: Measured) -> Rung:
         precision=None if variant is None else variant.precision,
         images=measured.images,
         figures=_figures(measured),
+        loss=None if loss is None else Loss(**loss.model_dump()),
         distances={head: Distance(**far.model_dump()) for head, far in measured.distances.items()},
     )
 

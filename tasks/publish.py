@@ -38,7 +38,9 @@ from tasks.records import (
     Checkpoint,
     Compiled,
     ImageSet,
+    LossBounds,
     Measured,
+    MeasuredLoss,
     Simulated,
     Verdict,
 )
@@ -66,6 +68,7 @@ class Results(BaseModel):
         network: The eager network's accuracy.
         reference: The TorchScript's.
         measured: One rung for each chip and precision.
+        losses: What each of them loses against the TorchScript.
         simulated: One result for each bmodel that was run in the simulator.
         verdicts: One a bmodel.
         golden: The golden inputs and outputs, by title.
@@ -81,6 +84,7 @@ class Results(BaseModel):
     network: Measured
     reference: Measured
     measured: tuple[Measured, ...]
+    losses: tuple[MeasuredLoss, ...] = ()
     simulated: tuple[Simulated, ...]
     verdicts: tuple[Verdict, ...]
     golden: Mapping[str, Blob] = Field(default_factory=dict)
@@ -89,6 +93,10 @@ class Results(BaseModel):
         """The rung that was measured for a bmodel's chip and precision."""
         wanted = (compiled.variant.chip, compiled.variant.precision)
         return next(one for one in self.measured if one.variant and (one.variant.chip, one.variant.precision) == wanted)
+
+    def loss(self, rung: Measured) -> LossBounds | None:
+        """What a rung loses against the TorchScript, None where that was not measured."""
+        return next((one.bounds for one in self.losses if one.variant == rung.variant), None)
 
     def simulation(self, compiled: Compiled) -> Simulated | None:
         """What the simulator gave for a bmodel, None where it was not run."""

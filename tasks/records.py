@@ -220,6 +220,34 @@ class Measured(Record):
     worst: tuple[str, ...] = ()
 
 
+class LossBounds(Record):
+    """How much AP a rung loses against the TorchScript on the same images, and how sure that is.
+
+    Attributes:
+        drop: On these images, AP 0..1; negative where it gains.
+        low: With 95 % confidence it is not less.
+        high: With 95 % confidence it is not more.
+        images: How many it was drawn from.
+    """
+
+    drop: float
+    low: float
+    high: float
+    images: int
+
+
+class MeasuredLoss(Record):
+    """The loss of one chip and precision.
+
+    Attributes:
+        variant: Chip and precision; batch and cores are 1.
+        bounds: None where accuracy was not measured.
+    """
+
+    variant: Variant
+    bounds: LossBounds | None
+
+
 class Simulated(Record):
     """The very bmodel in the vendor's simulator, beside the interpreter.
 
@@ -258,12 +286,14 @@ class Verdict(Record):
         passed: Whether it may be published.
         reasons: Why not; empty when it passed.
         unjudged: What was not judged, and why.
+        undecided: Whether it did not pass for no other reason than that there are too few images to tell.
     """
 
     variant: Variant
     passed: bool
     reasons: tuple[str, ...] = ()
     unjudged: tuple[str, ...] = ()
+    undecided: bool = False
 
 
 class Judgement(Record):

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from settings.model import Settings
 from settings.sections import ProtocolSettings
 from tasks.publish import METRIC, Results
-from tasks.records import Compiled, Evidence, Measured, Record, Simulated, Verdict
+from tasks.records import Compiled, Evidence, LossBounds, Measured, Record, Simulated, Verdict
 
 DEMONSTRATION = "A demonstration of the pipeline: its numbers say nothing about photographs."
 STAND_IN = "The weights are a stand-in, so that accuracy means nothing here; it is neither printed nor judged."
@@ -104,6 +104,7 @@ def ladder(results: Results) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         "AP",
         "AP50",
         "AP lost",
+        "95 % bounds",
         "heatmap cosine / SNR dB",
         "size cosine / SNR dB",
         "offset cosine / SNR dB",
@@ -111,8 +112,15 @@ def ladder(results: Results) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     rows = []
     for rung in (results.network, results.reference, *results.measured):
         heads = [f"{far.cosine:.5f} / {far.snr_db:.1f}" for far in rung.distances.values()] or ["reference"] * 3
-        rows.append((rung.rung, _ap(rung.ap), _ap(rung.ap50), _lost(results.network, rung), *heads))
+        rows.append(
+            (rung.rung, _ap(rung.ap), _ap(rung.ap50), _lost(results.network, rung), _bounds(results.loss(rung)), *heads)
+        )
     return heading, rows
+
+
+def outcome(verdict: Verdict) -> str:
+    """Return the gate's word on a variant."""
+    return "passed" if verdict.passed else "more images" if verdict.undecided else "FAILED"
 
 
 def failed(verdicts: Iterable[Verdict]) -> list[Verdict]:
@@ -184,7 +192,7 @@ def _variant_row(
         " / ".join(f"{far.cosine:.4f}" for far in measured.distances.values()),
         _ap(measured.ap),
         _simulator(simulated),
-        "passed" if verdict.passed else "FAILED",
+        outcome(verdict),
     )
 
 
@@ -196,6 +204,10 @@ def _simulator(simulated: Simulated | None) -> str:
 
 def _ap(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
+
+
+def _bounds(loss: LossBounds | None) -> str:
+    return "-" if loss is None else f"{loss.low + 0.0:.4f} to {loss.high + 0.0:.4f}"
 
 
 def _lost(first: Measured, rung: Measured) -> str:

@@ -40,7 +40,7 @@ def facts(results: Results, build: About) -> Iterator[tuple[str, str]]:
 
 def variants(results: Results) -> Sheet:
     """Make the table of the bmodels."""
-    rows = (tuple(Cell(text, text == "FAILED") for text in row) for row in variant_rows(results))
+    rows = (tuple(Cell(text, text in ("FAILED", "more images")) for text in row) for row in variant_rows(results))
     return Sheet("One row a bmodel", VARIANT_HEADING, tuple(rows))
 
 

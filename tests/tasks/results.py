@@ -22,7 +22,9 @@ from tasks.records import (
     Evidence,
     HeadDistance,
     ImageSet,
+    LossBounds,
     Measured,
+    MeasuredLoss,
     Simulated,
     StoredImage,
     Verdict,
@@ -130,6 +132,10 @@ def results(workspace: Workspace, *, seconds: float = 1.5, failing: tuple[str, .
         measured=(
             measured(workspace, FP32, 0.6),
             measured(workspace, INT8, 0.59, distances=heads(offset=0.98765), worst=("a.jpg",)),
+        ),
+        losses=tuple(
+            MeasuredLoss(variant=variant, bounds=LossBounds(drop=drop, low=drop, high=2 * drop, images=1))
+            for variant, drop in ((FP32, 0.0), (INT8, 0.01))
         ),
         simulated=(simulated(FP32), simulated(INT8, 0.0078)),
         verdicts=(

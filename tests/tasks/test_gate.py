@@ -14,10 +14,15 @@ from settings.matrix import SimulatorSettings
 from settings.sections import QuantizeSettings
 from tasks.gate import gate, judge, tolerance
 from tasks.keys import key_fields
-from tasks.records import HeadDistance, Simulated, Verdict
+from tasks.records import HeadDistance, LossBounds, MeasuredLoss, Simulated, Verdict
 from tests.tasks.results import FP16, FP32, INT8, INT8_4B, compiled, heads, measured, simulated, workspace_in
 
 BM1684 = Variant(chip="BM1684", precision="int8", batch=1)
+
+
+def lost(drop: float, low: float | None = None, high: float | None = None) -> LossBounds:
+    """A loss that is sure, unless bounds are given."""
+    return LossBounds(drop=drop, low=drop if low is None else low, high=drop if high is None else high, images=100)
 
 
 def verdict(folder: Path, variant: Variant = INT8, **changes: Any) -> Verdict:
@@ -26,6 +31,7 @@ def verdict(folder: Path, variant: Variant = INT8, **changes: Any) -> Verdict:
     return judge(
         compiled(workspace_in(folder), variant),
         measured(None, variant, ap, distances=changes.pop("distances", heads())),
+        changes.pop("loss", None if ap is None else lost(0.6 - ap)),
         changes.pop("simulated", simulated(variant)),
         measured(None, None, changes.pop("reference_ap", 0.6)),
         changes.pop("thresholds", GateSettings()),
@@ -61,7 +67,32 @@ def test_ap_may_fall_by_what_is_allowed_and_no_more(variant: Variant, ap: float,
 def test_a_fall_of_exactly_the_limit_passes_whatever_binary_makes_of_it(
     reference: float, ap: float, tmp_path: Path
 ) -> None:
-    assert verdict(tmp_path, reference_ap=reference, ap=ap).passed
+    assert verdict(tmp_path, reference_ap=reference, ap=ap, loss=lost(reference - ap)).passed
+
+
+def test_a_loss_that_may_be_larger_than_the_limit_needs_more_images_and_says_how_many(tmp_path: Path) -> None:
+    found = verdict(tmp_path, ap=0.597, loss=lost(0.003, 0.0, 0.006))
+    assert not found.passed and found.undecided
+    assert found.reasons[0].startswith("it needs more images: AP falls by 0.0030 on 100 images")
+    assert "About 230 images would tell" in found.reasons[0]
+
+
+def test_a_loss_beyond_the_limit_that_may_be_within_it_is_open_too(tmp_path: Path) -> None:
+    assert verdict(tmp_path, ap=0.592, loss=lost(0.008, 0.001, 0.02)).undecided
+
+
+def test_a_loss_that_is_surely_too_large_is_no_question_of_images(tmp_path: Path) -> None:
+    found = verdict(tmp_path, ap=0.58, loss=lost(0.02, 0.0051, 0.04))
+    assert not found.undecided and "by more than the 0.005 allowed with 95 % confidence" in found.reasons[0]
+
+
+def test_more_images_alone_do_not_save_what_fails_otherwise(tmp_path: Path) -> None:
+    found = verdict(tmp_path, ap=0.597, loss=lost(0.003, 0.0, 0.006), distances=heads(size=0.1))
+    assert len(found.reasons) == 2 and not found.undecided
+
+
+def test_a_loss_that_was_not_measured_fails(tmp_path: Path) -> None:
+    assert verdict(tmp_path, loss=None).reasons == ("AP was not measured",)
 
 
 @pytest.mark.parametrize("head", ["heatmap", "size", "offset"])
@@ -147,6 +178,7 @@ def test_a_bmodel_is_judged_by_its_own_chip_and_precision_and_its_own_simulation
     found = gate.fn(
         [compiled(workspace, variant) for variant in (FP32, INT8, INT8_4B)],
         [measured(None, FP32), measured(None, INT8, 0.4)],
+        [MeasuredLoss(variant=FP32, bounds=lost(0.0)), MeasuredLoss(variant=INT8, bounds=lost(0.2))],
         [simulated(INT8_4B, 9.0), simulated(FP32), simulated(INT8)],
         measured(None, None),
         GateSettings(),

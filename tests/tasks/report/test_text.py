@@ -53,7 +53,8 @@ def test_the_ladder_tells_what_each_rung_loses_against_the_first(tmp_path: Path)
         ("BM1688 fp32", "0.6000", "0.0100"),
         ("BM1688 int8", "0.5900", "0.0200"),
     ]
-    assert table[1][4:] == ("reference",) * 3 and table[3][6] == "0.98765 / 40.0"
+    assert [row[4] for row in table] == ["-", "-", "0.0000 to 0.0000", "0.0100 to 0.0200"]
+    assert table[1][5:] == ("reference",) * 3 and table[3][7] == "0.98765 / 40.0"
 
 
 def test_equal_results_give_equal_reports_however_long_they_took(tmp_path: Path) -> None:

@@ -1,0 +1,57 @@
+"""How much AP each chip and precision loses against the TorchScript, with its bounds."""
+
+from __future__ import annotations
+
+from artifacts.store import ContentStore
+from inference.annotations import Annotations, read_annotations
+from inference.decode import Detections
+from settings.sections import Judging
+from tasks.bootstrap import paired_loss
+from tasks.records import ImageSet, Measured, MeasuredLoss
+from tasks.rungs import load_detections
+from tasks.step import step
+from tasks.workspace import Workspace
+
+
+@step(version=1, slot="loss {measured.variant.chip} {measured.variant.precision}")
+def measure_loss(
+    measured: Measured, reference: Measured, images: ImageSet, judging: Judging, workspace: Workspace
+) -> MeasuredLoss:
+    """Compare what a rung found with what the TorchScript found, on the same images.
+
+    Apart from the evaluation, so that another way of comparing does not run the interpreter again.
+
+    Args:
+        measured: The rung.
+        reference: The TorchScript.
+        images: The evaluation set.
+        judging: How accuracy is measured.
+        workspace: Where bytes are kept.
+
+    Returns:
+        The loss; without bounds where accuracy was not measured or nothing is annotated.
+    """
+    if measured.variant is None:
+        raise ValueError("the loss of a rung before the compiler is not judged")
+    bounds = None
+    if measured.ap is not None and reference.ap is not None and images.annotations is not None:
+        content = workspace.content
+        truth = read_annotations(content.verified(images.annotations))
+        bounds = paired_loss(
+            truth,
+            _by_id(truth, reference, content),
+            _by_id(truth, measured, content),
+            max_detections=judging.protocol.top_k,
+        )
+    return MeasuredLoss(variant=measured.variant, bounds=bounds)
+
+
+def _by_id(truth: Annotations, measured: Measured, content: ContentStore) -> dict[int, Detections]:
+    """Key detections by image id, without classes that are not annotated: there is no truth about those."""
+    found = load_detections(content, measured.detections)
+    result = {}
+    for image, name in truth.images.items():
+        one = found[name]
+        kept = one.class_ids < len(truth.categories)
+        result[image] = Detections(one.boxes_xyxy[kept], one.scores[kept], one.class_ids[kept])
+    return result
