@@ -129,6 +129,18 @@ class VariantRecord(Record):
     distances: Tuple[HeadDistance, ...] = Field(default=(), description="to the traced network in float32")
     simulator: Optional[SimulatorEvidence] = None
     gate: Optional[GateOutcome] = None
+    matching_scores: Tuple[Tuple[float, float], ...] = Field(
+        default=(),
+        description="scores of fp32, each with the score at which this model finds as many objects; rising",
+    )
+
+    @field_validator("matching_scores")
+    @classmethod
+    def _rising(cls, value: Tuple[Tuple[float, float], ...]) -> Tuple[Tuple[float, float], ...]:
+        for side in zip(*value):
+            if list(side) != sorted(side) or not 0 <= side[0] <= side[-1] <= 1:
+                raise ValueError("scores lie between 0 and 1 and rise")
+        return value
 
 
 class Calibration(Record):

@@ -28,8 +28,8 @@ def detect(options: argparse.Namespace) -> int:
     """Run the command.
 
     Args:
-        options: ``model``, ``input``, ``output``, ``conf``, ``engine``, ``chip``, ``precision``, ``batch``,
-            ``device``, ``vendor_json``, ``no_pictures`` and ``limit``.
+        options: ``model``, ``input``, ``output``, ``conf``, ``match_fp32``, ``engine``, ``chip``, ``precision``,
+            ``batch``, ``device``, ``vendor_json``, ``no_pictures`` and ``limit``.
 
     Returns:
         How many images could not be read; they were named and skipped.
@@ -51,7 +51,7 @@ def detect(options: argparse.Namespace) -> int:
         prepare_folder(options.output, source, beside=_home(options.input), pictures=not options.no_pictures)
     with _termination_interrupts(), ExitStack() as stack:
         started = time.perf_counter()
-        detector = stack.enter_context(open_detector(model, options, conf=options.conf))
+        detector = stack.enter_context(open_detector(model, options, conf=options.conf, match_fp32=options.match_fp32))
         load_s = time.perf_counter() - started
         outputs = _open_outputs(options, source, detector)
         if outputs is not None:

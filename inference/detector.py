@@ -30,6 +30,7 @@ class Detector:
 
     Attributes:
         model: The bmodel that was chosen, and its release.
+        conf: Lowest score that is kept, 0 to 1.
         times: Where the time went so far.
     """
 
@@ -43,6 +44,7 @@ class Detector:
         batch: Optional[int] = None,
         io: Optional[str] = None,
         conf: float = 0.35,
+        match_fp32: bool = False,
         top_k: int = 100,
         device: int = 0,
         python: Optional[Path] = None,
@@ -58,6 +60,8 @@ class Detector:
             batch: Only a model that takes so many images at once.
             io: Only ``float`` or ``raw``, which takes the pixels as they are; float goes first.
             conf: Lowest score that is kept, 0 to 1.
+            match_fp32: Whether ``conf`` is a score of the network in fp32: this model's score is taken at which it
+                finds as many objects (`inference.model.ReleasedModel.matching_score`).
             top_k: Most detections for one image.
             device: Which TPU, as ``bm-smi`` numbers them.
             python: The compiler environment's Python, for the simulator; None looks for it.
@@ -74,7 +78,7 @@ class Detector:
         wanted = chip or (own_chip if path.is_dir() else None)
         self.model: ReleasedModel = find_model(path, chip=wanted, precision=precision, batch=batch, io=io)
         self.times = StageTimes()
-        self._conf = conf
+        self.conf = self.model.matching_score(conf) if match_fp32 else conf
         self._top_k = top_k
         self._engine = _open_engine(self.model, wish)
         try:
@@ -131,7 +135,7 @@ class Detector:
         heads = self._engine.run(batch)
         inferred = time.perf_counter()
         sizes = [(image.shape[0], image.shape[1]) for image in images]
-        found = decode(heads, sizes, spec=spec, conf=self._conf, top_k=self._top_k)
+        found = decode(heads, sizes, spec=spec, conf=self.conf, top_k=self._top_k)
         decoded = time.perf_counter()
         self.times += StageTimes(len(images), prepared - started, inferred - prepared, decoded - inferred)
         return found
@@ -168,7 +172,7 @@ class Detector:
             EngineError: While iterating: the engine failed.
             ModelError: While iterating: the engine returned NaN, infinities or another shape.
         """
-        network = Network(self._engine, self.model.spec, self._conf, self._top_k)
+        network = Network(self._engine, self.model.spec, self.conf, self._top_k)
         frames = open_source(source)
         return run_stream(frames, network, threads=threads, on_unreadable=on_unreadable, on_times=self._count)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import List, NamedTuple, Optional, Tuple
 
+import numpy as np
+
 from artifacts.digest import digest_file
 from artifacts.errors import ArtifactError
 from artifacts.release import PreprocessSpec, ReleaseRecord, Variant, VariantRecord
@@ -40,6 +42,30 @@ class ReleasedModel(NamedTuple):
     def variant(self) -> Variant:
         """Chip, precision, batch, cores and kind of input."""
         return self.chosen.variant
+
+    def matching_score(self, score: float) -> float:
+        """Find the score of this model that means what a score of the network in fp32 means.
+
+        Quantization moves scores; the release says at which scores both found as many objects of the evaluation set.
+
+        Args:
+            score: Of the network in fp32, 0 to 1.
+
+        Returns:
+            The score of this model; between the pairs of the release, and beyond them, in a straight line.
+
+        Raises:
+            ModelError: The release says nothing about this model's scores.
+        """
+        pairs = self.chosen.matching_scores
+        if not pairs:
+            raise ModelError(
+                f"the release does not say which scores of {self.variant.path} match those of fp32: it is older, or "
+                "was made without an evaluation set. Leave --match-fp32 out",
+                self.path,
+            )
+        theirs, ours = zip((0.0, 0.0), *pairs, (1.0, 1.0))
+        return float(np.interp(score, theirs, ours))
 
     @property
     def spec(self) -> PreprocessSpec:

@@ -1,4 +1,4 @@
-"""How much AP each chip and precision loses against the TorchScript, with its bounds."""
+"""What each chip and precision loses against the TorchScript: AP with its bounds, and how far scores move."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from inference.annotations import Annotations, read_annotations
 from inference.decode import Detections
 from settings.sections import Judging
 from tasks.bootstrap import paired_loss
-from tasks.records import ImageSet, Measured, MeasuredLoss
+from tasks.records import ImageSet, LossBounds, Measured, MeasuredLoss
 from tasks.rungs import load_detections
+from tasks.score_map import matching_scores
 from tasks.step import step
 from tasks.workspace import Workspace
 
@@ -29,21 +30,20 @@ def measure_loss(
         workspace: Where bytes are kept.
 
     Returns:
-        The loss; without bounds where accuracy was not measured or nothing is annotated.
+        The loss, and which scores mean the same; neither where accuracy was not measured or nothing is annotated.
     """
     if measured.variant is None:
         raise ValueError("the loss of a rung before the compiler is not judged")
-    bounds = None
+    bounds: LossBounds | None = None
+    scores: tuple[tuple[float, float], ...] = ()
     if measured.ap is not None and reference.ap is not None and images.annotations is not None:
         content = workspace.content
         truth = read_annotations(content.verified(images.annotations))
-        bounds = paired_loss(
-            truth,
-            _by_id(truth, reference, content),
-            _by_id(truth, measured, content),
-            max_detections=judging.protocol.top_k,
-        )
-    return MeasuredLoss(variant=measured.variant, bounds=bounds)
+        before, after = _by_id(truth, reference, content), _by_id(truth, measured, content)
+        top_k = judging.protocol.top_k
+        bounds = paired_loss(truth, before, after, max_detections=top_k)
+        scores = matching_scores(truth, before, after, max_detections=top_k)
+    return MeasuredLoss(variant=measured.variant, bounds=bounds, scores=scores)
 
 
 def _by_id(truth: Annotations, measured: Measured, content: ContentStore) -> dict[int, Detections]:

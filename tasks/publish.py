@@ -98,6 +98,10 @@ class Results(BaseModel):
         """What a rung loses against the TorchScript, None where that was not measured."""
         return next((one.bounds for one in self.losses if one.variant == rung.variant), None)
 
+    def matching_scores(self, rung: Measured) -> tuple[tuple[float, float], ...]:
+        """The TorchScript's scores, each with the score at which a rung finds as many objects."""
+        return next((one.scores for one in self.losses if one.variant == rung.variant), ())
+
     def simulation(self, compiled: Compiled) -> Simulated | None:
         """What the simulator gave for a bmodel, None where it was not run."""
         return next((one for one in self.simulated if one.variant == compiled.variant), None)
@@ -288,4 +292,5 @@ def _variant_record(results: Results, index: int, settings: Settings) -> Variant
             tolerance=allowed,
         ),
         gate=GateOutcome(passed=verdict.passed, reasons=verdict.reasons),
+        matching_scores=results.matching_scores(measured),
     )

@@ -242,10 +242,12 @@ class MeasuredLoss(Record):
     Attributes:
         variant: Chip and precision; batch and cores are 1.
         bounds: None where accuracy was not measured.
+        scores: Scores of the TorchScript, each with the score at which this rung finds as many objects; rising.
     """
 
     variant: Variant
     bounds: LossBounds | None
+    scores: tuple[tuple[float, float], ...] = ()
 
 
 class Simulated(Record):

@@ -30,6 +30,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--vendor-json", action="store_true", help="write the format of the vendor's samples too")
     parser.add_argument("--limit", type=positive, metavar="N", help="look at the first N images or frames only")
     parser.add_argument("--conf", type=score, default=0.35, metavar="SCORE", help="lowest score, 0 to 1 (%(default)s)")
+    parser.add_argument(
+        "--match-fp32",
+        action="store_true",
+        help="take --conf as a score of fp32: this model's that finds as many objects",
+    )
 
 
 def run(options: argparse.Namespace) -> bool:

@@ -27,13 +27,16 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--io", metavar="IO", help="only a model that takes float (first where there are both) or raw")
 
 
-def open_detector(model: Path, options: argparse.Namespace, *, conf: float = 0.35, top_k: int = 100) -> Detector:
+def open_detector(
+    model: Path, options: argparse.Namespace, *, conf: float = 0.35, match_fp32: bool = False, top_k: int = 100
+) -> Detector:
     """Load the model, and say which one it is and, where several would have done, how it was chosen.
 
     Args:
         model: What ``--model`` means (`inference.deploy.local_release`).
         options: ``engine``, ``device``, ``chip``, ``precision``, ``batch`` and ``io``.
         conf: Lowest score that is kept.
+        match_fp32: Whether that is a score of the network in fp32.
         top_k: Most detections for one image.
 
     Raises:
@@ -51,10 +54,13 @@ def open_detector(model: Path, options: argparse.Namespace, *, conf: float = 0.3
         io=options.io,
         device=options.device,
         conf=conf,
+        match_fp32=match_fp32,
         top_k=top_k,
     )
     found, info = detector.model, detector.engine_info
     print(f"{found.path} on the {info.engine} of {info.chip}; {found.chosen.blob.digest}", flush=True)
+    if match_fp32:
+        print(f"score {conf:g} of fp32 is {detector.conf:.4f} of this model: both find as many objects", flush=True)
     if found.others:
         axes = differing_axes([found.variant, *found.others])
         ways = [f"--{axis}" for axis in axes if hasattr(options, axis)] or ["its file, by --model"]

@@ -20,6 +20,7 @@ def write_release(
     spec: PreprocessSpec,
     class_names: Sequence[str] = CLASS_NAMES,
     stride: int = 4,
+    matching_scores: Sequence[Tuple[float, float]] = (),
 ) -> Path:
     """Write a release folder with these bmodels and return it."""
     entries = []
@@ -36,6 +37,7 @@ def write_release(
                 "inputs": [TensorInfo(name="data", dtype=spec.dtype, shape=given)],
                 "outputs": [TensorInfo(name="heads", dtype="float32", shape=made)],
                 "device_memory": 0,
+                "matching_scores": matching_scores,
             }
         )
     calibration = {

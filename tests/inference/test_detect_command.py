@@ -47,6 +47,23 @@ def test_a_single_image_will_do(release: Path, photographs: Path, tmp_path: Path
     assert names(tmp_path / "out") == ["7.BMP", "detections.json"]
 
 
+def test_a_score_of_fp32_is_translated_and_said(
+    tmp_path: Path, photographs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    release = write_release(
+        tmp_path / "release", {VARIANT: b"x"}, spec=SPEC, matching_scores=[(0.35, 0.31), (0.5, 0.5)]
+    )
+    assert run(release, photographs, tmp_path / "out", "--match-fp32") == 0
+    assert "score 0.35 of fp32 is 0.3100 of this model: both find as many objects" in capsys.readouterr().out
+
+
+def test_a_release_without_such_scores_stops_before_anything_is_written(
+    release: Path, photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(release, photographs, tmp_path / "out", "--match-fp32") == 1
+    assert "does not say which scores" in capsys.readouterr().err and names(tmp_path / "out") == []
+
+
 def test_without_an_output_what_is_found_is_printed(
     release: Path, photographs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

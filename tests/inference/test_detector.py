@@ -54,6 +54,15 @@ def test_a_model_of_raw_pixels_gets_the_pixels(monkeypatch: pytest.MonkeyPatch, 
     assert len(engine.batches) == 2
 
 
+def test_a_score_of_fp32_becomes_the_models_own(engine: EngineInMemory, tmp_path: Path) -> None:
+    release = write_release(tmp_path, {VARIANT: b"x"}, spec=SPEC, matching_scores=[(0.5, 0.9999), (0.6, 0.99995)])
+    image = images(10)[0]
+    with Detector(release, conf=0.6) as plain, Detector(release, conf=0.5, match_fp32=True) as matched:
+        assert (plain.conf, matched.conf) == (0.6, 0.9999)
+        assert len(plain(image)) == 1 and len(matched(image)) == 0
+        assert [len(one.detections) for one in matched.stream([image])] == [0]
+
+
 def test_confidence_and_number_are_limited_as_asked(engine: EngineInMemory, release: Path) -> None:
     with Detector(release, conf=0.99) as detect:
         assert len(detect(images(10)[0])) == 0

@@ -51,6 +51,20 @@ def test_of_a_folder_the_smallest_batch_of_what_was_asked_for_is_taken(
     assert found.release.preprocess == SPEC
 
 
+@pytest.mark.parametrize(
+    "score, expected", [(0.2, 0.1), (0.3, 0.25), (0.1, 0.05), (0.25, 0.175), (0.65, 0.625), (0.0, 0.0), (1.0, 1.0)]
+)
+def test_a_score_of_fp32_lies_between_the_pairs_of_the_release(tmp_path: Path, score: float, expected: float) -> None:
+    files = {Variant(chip="BM1684X", precision="int8", batch=1): b"x"}
+    release = write_release(tmp_path, files, spec=SPEC, matching_scores=[(0.2, 0.1), (0.3, 0.25)])
+    assert find_model(release).matching_score(score) == pytest.approx(expected)
+
+
+def test_a_release_that_says_nothing_of_scores_is_no_reason_to_guess(release: Path) -> None:
+    with pytest.raises(ModelError, match=r"does not say which scores of BM1688/centernet_int8_1b\.bmodel"):
+        find_model(release).matching_score(0.35)
+
+
 def test_a_batch_that_is_the_only_one_is_taken(tmp_path: Path) -> None:
     release = write_release(tmp_path, {Variant(chip="BM1684X", precision="int8", batch=4): b"x"}, spec=SPEC)
     assert find_model(release).variant.batch == 4
