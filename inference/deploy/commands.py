@@ -21,7 +21,7 @@ from inference.engines.base import Engine
 from inference.engines.choose import EngineWish, choose_engine, open_engine, preferred_chip, sail_problem
 from inference.engines.locate import simulator_python
 from inference.errors import EngineNotFound
-from inference.model import ReleasedModel
+from inference.model import ReleasedModel, read_release
 from inference.wish import Wish
 
 
@@ -56,6 +56,8 @@ def pull_release(options: argparse.Namespace) -> Pulled:
     with open_registry(reference) as registry:
         done = pull(registry, reference, wish, store, check=check, activate=activate, trust=trust, progress=_Progress())
     _tell_pulled(done, activate)
+    if wish.io is None:
+        _tell_of_raw(done)
     return done
 
 
@@ -155,6 +157,13 @@ def _tell_pulled(done: Pulled, activate: bool) -> None:
         print("was in use already")
     elif not activate:
         print(f"not put to use: {done.folder}")
+
+
+def _tell_of_raw(done: Pulled) -> None:
+    there = [one.variant for one in read_release(done.folder).variants if one.variant.io == "raw"]
+    others = [one.path for one in there if one.path not in done.release.models]
+    if [one for one in others if one.replace("_raw", "") in done.release.models]:
+        print("the release has this model for raw pixels too, with the same results: --io raw")
 
 
 def _text(release: PulledRelease) -> str:

@@ -46,6 +46,17 @@ def test_pull_tests_switches_and_says_so(device: Path, tmp_path: Path, capsys: C
     assert "everything was here already" in shown and "was in use already" in shown
 
 
+def test_pull_tells_of_raw_pixels_where_the_release_has_them_and_nobody_asked(
+    device: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    reference = str(publish(tmp_path, variants=(INT8, INT8.model_copy(update={"io": "raw"}))))
+    command = ["pull", reference, "--chip", "BM1684X", "--no-activate"]
+    assert main(command) == 0
+    assert "raw pixels too, with the same results: --io raw" in capsys.readouterr().out
+    assert main([*command, "--io", "float"]) == main([*command, "--all"]) == main([*command, "--io", "raw"]) == 0
+    assert "raw pixels too" not in capsys.readouterr().out
+
+
 def test_pull_says_that_it_put_right_what_was_damaged(device: Path, tmp_path: Path, capsys: Capture) -> None:
     assert pull(tmp_path, "1.0.0") == 0
     path = device / "current" / "release.json"
