@@ -12,6 +12,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 import numpy as np
 
 from artifacts.digest import digest_bytes
+from artifacts.protocols import PROTOCOLS
 from artifacts.release import Accuracy, Protocol, ReleaseRecord
 from artifacts.variant import Record
 from inference.accuracy import average_precision
@@ -26,10 +27,9 @@ from inference.measuring import Figures, Setting, Timer, figures_text, setting_o
 from inference.model import ReleasedModel, read_release
 from inference.output_files import check_writable, write_whole
 from inference.progress import Progress
+from inference.protocols import by_protocol, decoded_top_k
 
-SCORE_FLOOR, TOP_K = 0.001, 100
 METRIC = "COCO bbox AP@[.50:.95]"
-PROTOCOLS = ("coco",)
 
 
 class ValidationReport(Record):
@@ -58,6 +58,20 @@ class ValidationReport(Record):
     stages: Dict[str, Figures]
     images_per_second: float
     unreadable: Tuple[str, ...] = ()
+
+
+class Limits(NamedTuple):
+    """What is kept of the detections.
+
+    Attributes:
+        name: Of the protocol.
+        score_floor: Detections below this score are left out.
+        top_k: Detections kept for an image.
+    """
+
+    name: str
+    score_floor: float
+    top_k: int
 
 
 class Seen(NamedTuple):
@@ -92,7 +106,7 @@ def validate(options: argparse.Namespace) -> ValidationReport:
         OptionError: There is no such protocol.
         InferenceError: The model or the engine failed, or a file cannot be written.
     """
-    if options.protocol not in PROTOCOLS:
+    if options.protocol not in (None, *PROTOCOLS):
         raise OptionError(f"there is no protocol {options.protocol!r}: choose one of {', '.join(PROTOCOLS)}")
     for file in (options.detections, options.report):
         if file is not None:
@@ -102,13 +116,14 @@ def validate(options: argparse.Namespace) -> ValidationReport:
     if not options.images.is_dir():
         raise ImageError(f"there is no folder {options.images} with the images", options.images)
     model = local_release(options.model)
-    floor, top_k = _limits(read_release(model))
-    with open_detector(model, options, conf=floor, top_k=top_k) as detector:
+    limits = limits_of(read_release(model), options.protocol)
+    top_k = decoded_top_k(limits.name, limits.top_k)
+    with open_detector(model, options, conf=limits.score_floor, top_k=top_k) as detector:
         positions = class_of_category(truth, detector.class_names)
-        seen = look(detector, truth, options.images, positions)
+        seen = look(detector, truth, options.images, positions, limits)
         if not seen.found:
             raise ImageError(f"none of the {len(truth.images)} annotated images can be read", options.images)
-        report = assess(truth, seen, detector.model, setting_of(detector, options.device))
+        report = assess(truth, seen, detector.model, setting_of(detector, options.device), limits)
     if options.detections is not None:
         write_whole(options.detections, json.dumps(coco_results(truth, seen.found)).encode() + b"\n")
     if options.report is not None:
@@ -117,7 +132,7 @@ def validate(options: argparse.Namespace) -> ValidationReport:
     return report
 
 
-def look(detector: Detector, truth: Annotations, folder: Path, positions: Dict[int, int]) -> Seen:
+def look(detector: Detector, truth: Annotations, folder: Path, positions: Dict[int, int], limits: Limits) -> Seen:
     """Detect objects in the annotated images, in full batches where the model takes several.
 
     Args:
@@ -126,6 +141,7 @@ def look(detector: Detector, truth: Annotations, folder: Path, positions: Dict[i
         folder: Where they lie.
         positions: Class id to position in ``truth.categories``; other classes are left out, for there is no truth about
             them.
+        limits: What is kept of the detections.
 
     Returns:
         What was found in each image that can be read.
@@ -147,15 +163,15 @@ def look(detector: Detector, truth: Annotations, folder: Path, positions: Dict[i
         read_s += time.perf_counter() - started
         progress.step()
         if len(waiting) == detector.model.variant.batch:
-            _detect(detector, waiting, seen, positions, read_s)
+            _detect(detector, waiting, seen, positions, limits, read_s)
             waiting, read_s = [], 0.0
     if waiting:
-        _detect(detector, waiting, seen, positions, read_s)
+        _detect(detector, waiting, seen, positions, limits, read_s)
     progress.clear()
     return seen
 
 
-def assess(truth: Annotations, seen: Seen, model: ReleasedModel, setting: Setting) -> ValidationReport:
+def assess(truth: Annotations, seen: Seen, model: ReleasedModel, setting: Setting, limits: Limits) -> ValidationReport:
     """Compute the accuracy, and compare it with the release's where that is allowed.
 
     Args:
@@ -163,17 +179,17 @@ def assess(truth: Annotations, seen: Seen, model: ReleasedModel, setting: Settin
         seen: What `look` found.
         model: The model.
         setting: What it was run on.
+        limits: What was kept of the detections.
     """
     names = {image: name for image, name in truth.images.items() if image in seen.found}
     counted = truth._replace(images=names, boxes={image: truth.boxes[image] for image in names})
-    floor, top_k = _limits(model.release)
-    figures = average_precision(counted, seen.found, max_detections=top_k)
+    figures = average_precision(counted, seen.found, max_detections=limits.top_k)
     protocol = Protocol(
-        name=PROTOCOLS[0],
+        name=limits.name,
         dataset_digest=dataset_digest(truth.digest, [(name, seen.digests[image]) for image, name in names.items()]),
         images=len(names),
-        score_floor=floor,
-        top_k=top_k,
+        score_floor=limits.score_floor,
+        top_k=limits.top_k,
         metric=METRIC,
     )
     problem = _incomparable(protocol, model)
@@ -217,21 +233,35 @@ def coco_results(truth: Annotations, found: Dict[int, Detections]) -> List[Dict[
 
 
 def _detect(
-    detector: Detector, waiting: List[Tuple[int, np.ndarray]], seen: Seen, positions: Dict[int, int], read_s: float
+    detector: Detector,
+    waiting: List[Tuple[int, np.ndarray]],
+    seen: Seen,
+    positions: Dict[int, int],
+    limits: Limits,
+    read_s: float,
 ) -> None:
     before = detector.times
     found = detector.detect([pixels for _, pixels in waiting])
     seen.timer.detected(before, detector.times, read_s)
-    for (image, _), one in zip(waiting, found):
+    for (image, _), decoded in zip(waiting, found):
+        one = by_protocol(limits.name, decoded, limits.top_k)
         kept = np.isin(one.class_ids, list(positions))
         ids = np.array([positions[class_id] for class_id in one.class_ids[kept].tolist()], dtype=np.int32)
         seen.found[image] = Detections(one.boxes_xyxy[kept], one.scores[kept], ids)
 
 
-def _limits(release: ReleaseRecord) -> Tuple[float, int]:
-    """Score floor and top K of the release's protocol, or COCO's usual ones where it has none."""
-    protocol = release.protocol
-    return (SCORE_FLOOR, TOP_K) if protocol is None else (protocol.score_floor, protocol.top_k)
+def limits_of(release: ReleaseRecord, name: Optional[str] = None) -> Limits:
+    """The limits of the release's protocol; of another one, or where it has none, that protocol's usual ones.
+
+    Args:
+        release: The release.
+        name: The protocol that is asked for; None takes the release's own, else ``coco``.
+    """
+    recorded = release.protocol
+    if recorded is not None and name in (None, recorded.name) and recorded.name in PROTOCOLS:
+        return Limits(recorded.name, recorded.score_floor, recorded.top_k)
+    usual = PROTOCOLS[name or "coco"]
+    return Limits(name or "coco", usual.score_floor, usual.top_k)
 
 
 def _incomparable(protocol: Protocol, model: ReleasedModel) -> Optional[str]:

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from artifacts.protocols import PROTOCOLS
 from artifacts.reference import parse_reference
 from artifacts.release import PreprocessSpec
 from settings.locations import LocalPath
@@ -81,9 +82,33 @@ class CalibrationSettings(Curation):
 class ProtocolSettings(Part):
     """How accuracy is measured; numbers of two protocols are never compared."""
 
-    name: Literal["coco"] = Field(default="coco", description="metric: AP averaged over IoU 0.50 to 0.95, as COCO does")
-    score_floor: Fraction = Field(default=0.001, description="detections below this score are left out; 0 to 1")
-    top_k: int = Field(default=100, ge=1, le=1000, description="detections kept for an image, best first")
+    name: Literal["coco", "sophon-demo"] = Field(
+        default="coco",
+        description="what is kept of the detections, as COCO's metric wants it or as the vendor states its models' AP; "
+        "the metric of both is AP over IoU 0.50 to 0.95",
+    )
+    score_floor: Fraction | None = Field(
+        default=None,
+        description="detections below this score are left out; 0 to 1; none takes the protocol's own, 0.001 or, with "
+        "sophon-demo, 0.35",
+    )
+    top_k: int | None = Field(
+        default=None,
+        ge=1,
+        le=1000,
+        description="detections kept for an image, best first; none takes the protocol's own, 100 or, with sophon-demo, "
+        "75",
+    )
+
+    @property
+    def floor(self) -> float:
+        """Detections below this score are left out."""
+        return PROTOCOLS[self.name].score_floor if self.score_floor is None else self.score_floor
+
+    @property
+    def most(self) -> int:
+        """Detections kept for an image."""
+        return PROTOCOLS[self.name].top_k if self.top_k is None else self.top_k
 
 
 class Judging(Part):

@@ -40,7 +40,7 @@ def measure_loss(
         content = workspace.content
         truth = read_annotations(content.verified(images.annotations))
         before, after = _by_id(truth, reference, content), _by_id(truth, measured, content)
-        top_k = judging.protocol.top_k
+        top_k = judging.protocol.most
         bounds = paired_loss(truth, before, after, max_detections=top_k)
         scores = matching_scores(truth, before, after, max_detections=top_k)
     return MeasuredLoss(variant=measured.variant, bounds=bounds, scores=scores)

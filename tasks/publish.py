@@ -250,8 +250,8 @@ def _protocol(results: Results, settings: Settings) -> Protocol | None:
         name=protocol.name,
         dataset_digest=dataset_digest(results.evaluation.annotations.digest, images),
         images=results.reference.images,
-        score_floor=protocol.score_floor,
-        top_k=protocol.top_k,
+        score_floor=protocol.floor,
+        top_k=protocol.most,
         metric=METRIC,
     )
 

@@ -20,7 +20,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     parser.add_argument("--images", required=True, type=Path, metavar="FOLDER", help="where the images lie")
     parser.add_argument("--annotations", required=True, type=Path, metavar="FILE.json", help="in COCO's layout")
-    parser.add_argument("--protocol", default="coco", metavar="NAME", help="coco is the one there is")
+    parser.add_argument(
+        "--protocol", metavar="NAME", help="coco, or sophon-demo as the vendor states AP (the release's own)"
+    )
     parser.add_argument("--limit", type=positive, metavar="N", help="only the first N images by id")
     parser.add_argument("--report", type=Path, metavar="FILE.json", help="write the numbers into a file too")
     parser.add_argument("--detections", type=Path, metavar="FILE.json", help="write COCO results JSON")

@@ -163,7 +163,7 @@ def notes(results: Results, build: About) -> Iterator[tuple[str, str]]:
         yield (
             "AP",
             f"{METRIC}, {results.reference.images} images, protocol {protocol.name} (score >= "
-            f"{protocol.score_floor:g}, best {protocol.top_k}), in the interpreter.",
+            f"{protocol.floor:g}, best {protocol.most}), in the interpreter.",
         )
     yield "Simulator", "the very bmodel against the interpreter's output."
     if results.table is not None:

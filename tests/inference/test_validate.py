@@ -79,6 +79,26 @@ def test_a_release_without_a_record_is_not_compared(scenes: Scenes, tmp_path: Pa
     assert (report.protocol.score_floor, report.protocol.top_k) == (0.001, 100)
 
 
+def test_numbers_of_the_vendors_protocol_are_not_compared_with_those_of_another(scenes: Scenes, tmp_path: Path) -> None:
+    detections = tmp_path / "detections.json"
+    report = report_of(scenes, tmp_path, "--protocol", "sophon-demo", "--detections", str(detections))
+    protocol = report.protocol
+    assert (protocol.name, protocol.score_floor, protocol.top_k) == ("sophon-demo", 0.35, 75)
+    assert not report.comparable and "it was measured by coco" in report.comparison
+    boxes = [entry["bbox"] for entry in json.loads(detections.read_bytes())]
+    assert boxes and all(side == int(side) for box in boxes for side in box)
+
+
+def test_a_release_measured_by_the_vendors_protocol_is_measured_by_it_again(scenes: Scenes, tmp_path: Path) -> None:
+    record = json.loads((scenes[0] / "release.json").read_bytes())
+    record["protocol"].update(name="sophon-demo", score_floor=0.3, top_k=10)
+    (scenes[0] / "release.json").write_text(json.dumps(record))
+    report = report_of(scenes, tmp_path)
+    assert (report.protocol.name, report.protocol.score_floor, report.protocol.top_k) == ("sophon-demo", 0.3, 10)
+    assert report.comparable
+    assert not report_of(scenes, tmp_path, "--protocol", "coco").comparable
+
+
 def test_unreadable_images_are_counted_named_and_left_out(
     scenes: Scenes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,0 +1,36 @@
+"""The named protocols by which accuracy is measured; numbers of two of them are never compared.
+
+``coco`` keeps what CenterNet's own evaluation keeps: the best 100 detections of an image over all classes together. It
+is what COCO's metric (cocodataset.org, "Detection evaluation") is meant for.
+
+``sophon-demo`` is how the vendor states the accuracy of its own models (README of sophgo/sophon-demo, sample/CenterNet,
+and its python/postprocess_numpy.py, at c7c94bb): of each cell only its best class, the best 75 cells, scores from 0.35
+on, and boxes whose left, top, width and height are cut off to whole pixels. All of that costs AP. The vendor's Python
+program writes what is below 0.35 as well; a floor of 0 gives that.
+"""
+
+from __future__ import annotations
+
+from typing import Dict, NamedTuple
+
+
+class Rules(NamedTuple):
+    """What a protocol asks of the detections.
+
+    Attributes:
+        score_floor: Detections below this score are left out, where nothing else is asked for.
+        top_k: Detections kept for an image, likewise.
+        one_class_a_cell: Whether a cell of the head tensor counts for its best class only.
+        whole_pixels: Whether boxes are cut off to whole pixels.
+    """
+
+    score_floor: float
+    top_k: int
+    one_class_a_cell: bool = False
+    whole_pixels: bool = False
+
+
+PROTOCOLS: Dict[str, Rules] = {
+    "coco": Rules(0.001, 100),
+    "sophon-demo": Rules(0.35, 75, one_class_a_cell=True, whole_pixels=True),
+}
