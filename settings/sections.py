@@ -96,8 +96,7 @@ class ProtocolSettings(Part):
         default=None,
         ge=1,
         le=1000,
-        description="detections kept for an image, best first; none takes the protocol's own, 100 or, with sophon-demo, "
-        "75",
+        description="detections kept for an image, best first; none takes the protocol's own: 100, 75 with sophon-demo",
     )
 
     @property
