@@ -27,6 +27,7 @@ from inference.preprocess import preprocess_batch
 from settings.sections import QuantizeSettings, ToolchainSettings
 from tasks.compile import compile_variant, import_network
 from tasks.network import build_network
+from tasks.network.tracing import traced_bytes
 from tasks.quantize import calibrate
 from tasks.records import CalibrationSet, CalibrationTable, Compiled, StoredImage, TopModel, Traced
 from tasks.toolchain.command import Command, Expected
@@ -34,7 +35,6 @@ from tasks.toolchain.drive import driven
 from tasks.toolchain.model import Toolchain
 from tasks.toolchain.provision import cache_root, provision
 from tasks.toolchain.tuning import tuned
-from tasks.trace import traced_bytes
 from tasks.workspace import Workspace
 from tests.benchmarks.page import Section
 

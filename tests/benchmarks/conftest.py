@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks.page import Section, put
+from tests.benchmarks.page import DOCS, Section, put
 from tests.conftest import COCO_MINI
 
 
@@ -24,7 +24,7 @@ def section(request: pytest.FixtureRequest) -> Iterator[Section]:
     failed = request.session.testsfailed
     yield one
     if request.session.testsfailed == failed and one.parts:
-        put(one)
+        put(one, DOCS / getattr(request.module, "PAGE", "benchmarks.md"))
 
 
 @pytest.fixture(scope="session")

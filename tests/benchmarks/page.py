@@ -11,13 +11,18 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 _HEAD = """# Benchmarks
 
 Measured by `make bench`, which writes this page; `make bench ONLY=NAME` measures one section again. Times on a shared
 machine are noisy: the medians are to be compared within a section, which was measured in one run, and the ratios to be
 believed before them. Nothing here was measured on a chip: latencies are the compiler's estimates, where they occur.
+"""
+
+_ELSEWHERE = """# Experiments with calibration
+
+Written by `make bench`, section by section.
 """
 
 _SECTION = "<!-- {name} -->\n"
@@ -58,9 +63,9 @@ class Section:
         return "\n\n".join([f"## {self.title}", self.about, setting, *self.parts]) + "\n"
 
 
-def put(section: Section, page: Path = PAGE) -> None:
-    """Write a section into the page, in place of an earlier one of its name."""
-    text = page.read_text() if page.is_file() else _HEAD
+def put(section: Section, page: Path) -> None:
+    """Write a section into a page, in place of an earlier one of its name."""
+    text = page.read_text() if page.is_file() else _HEAD if page.name == "benchmarks.md" else _ELSEWHERE
     mark = _SECTION.format(name=section.name)
     before, _, rest = text.partition(mark)
     after = re.search(r"^<!-- \w+ -->\n", rest, re.M)
