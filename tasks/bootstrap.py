@@ -24,7 +24,7 @@ from tasks.records import LossBounds
 DRAWS = 1000
 CONFIDENCE = 0.95
 
-_AT_ONCE = 100  # draws; of a class with ten thousand detections each table has 8 MB
+_AT_ONCE = 100  # draws; of a class with ten thousand objects each table has 8 MB
 # 0.5 - 0.495 is a little more than 0.005 in binary.
 _ROUNDING = 1e-9
 
@@ -69,7 +69,7 @@ def paired_loss(
     chances = np.full(count, 1 / max(count, 1))
     drawn = np.random.default_rng(seed).multinomial(count, chances, size=draws) if count else np.zeros((draws, 0))
     # The first draw is the set itself.
-    weights = np.concatenate([np.ones((1, count)), drawn]).astype(np.int64)
+    weights = np.concatenate([np.ones((1, count)), drawn])
     ours, theirs = (_scores(_tables(truth, found, max_detections), weights) for found in (candidate, reference))
     drops = theirs - ours
     if np.isnan(drops[0]):
@@ -144,12 +144,12 @@ def _tables(truth: Annotations, found: Mapping[int, Detections], max_detections:
     return tables
 
 
-def _scores(tables: list[_Table], weights: NDArray[np.int64]) -> Floats:
+def _scores(tables: list[_Table], weights: Floats) -> Floats:
     """AP of each draw, float64 [draws]; NaN where none of its images has an object.
 
     Args:
         tables: The classes.
-        weights: How often each image is drawn, int64 [draws, images].
+        weights: How often each image is drawn, float64 [draws, images].
     """
     total, classes = np.zeros(len(weights)), np.zeros(len(weights))
     for table in tables:
@@ -162,22 +162,61 @@ def _scores(tables: list[_Table], weights: NDArray[np.int64]) -> Floats:
         return np.asarray(total / classes)
 
 
-def _precision(table: _Table, weights: NDArray[np.int64]) -> tuple[Floats, NDArray[np.bool_]]:
+def _precision(table: _Table, weights: Floats) -> tuple[Floats, NDArray[np.bool_]]:
     """Mean precision of one class over thresholds and recalls, float64 [draws], and which draws have objects of it.
 
     An image that is drawn twice brings each of its detections twice, one behind the other: the weight is added at once,
     because the best precision from there on, which is all that counts, is the same (but where detections of one image
-    and class have the very same score).
+    and class have the very same score). And that best precision is reached at a hit, so that only the hits are looked
+    at: how many hits and misses came up to each is a sum over images, a matrix product for all draws.
     """
     objects = weights @ table.objects
-    taken = weights[:, table.image]
+    wanted = _hits_for_recalls(objects)
     sums = np.zeros(len(weights))
-    for row in range(len(IOU_THRESHOLDS)):
-        hits = np.cumsum(taken * (table.outcome[row] == HIT), axis=1, dtype=np.float64)
-        misses = np.cumsum(taken * (table.outcome[row] == MISSED), axis=1, dtype=np.float64)
+    for outcome in table.outcome:
+        columns = np.flatnonzero(outcome == HIT)
+        if not columns.size:
+            continue
+        hits = weights @ _counted(table.image[columns], np.arange(columns.size), weights.shape[1], columns.size)
+        missed = np.flatnonzero(outcome == MISSED)
+        misses = weights @ _counted(
+            table.image[missed], np.searchsorted(columns, missed), weights.shape[1], columns.size
+        )
         precision = hits / (hits + misses + np.spacing(1))
         best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-        for draw in np.flatnonzero(objects).tolist():
-            places: NDArray[np.intp] = np.searchsorted(hits[draw] / objects[draw], RECALLS, side="left")
-            sums[draw] += best[draw][places[places < best.shape[1]]].sum()
+        # Beyond the last hit a recall is not reached, and its precision 0.
+        reached = np.append(best, np.zeros((len(weights), 1)), axis=1)
+        sums += np.take_along_axis(reached, _places(hits, wanted), axis=1).sum(axis=1)
     return sums / (len(IOU_THRESHOLDS) * len(RECALLS)), objects > 0
+
+
+def _counted(image: NDArray[np.intp], column: NDArray[np.intp], images: int, columns: int) -> Floats:
+    """How many of some detections each image has up to each hit, float64 [images, hits].
+
+    Args:
+        image: Which image each detection is of, intp [D].
+        column: The first hit that each does not come behind, intp [D]; the number of hits where it comes behind all.
+        images: How many there are.
+        columns: How many hits there are.
+    """
+    counts = np.zeros((images, columns + 1))
+    np.add.at(counts, (image, column), 1)
+    return np.asarray(np.cumsum(counts[:, :columns], axis=1))
+
+
+def _places(hits: Floats, wanted: Floats) -> NDArray[np.intp]:
+    """The first place of each row that holds what is wanted or more: intp [draws, recalls], [draws, hits] rising."""
+    # One rising row of all, so that one search finds every place.
+    rows = np.arange(len(hits))[:, np.newaxis]
+    step = max(float(hits.max(initial=0)), float(wanted.max(initial=0))) + 1
+    found = np.searchsorted((hits + rows * step).ravel(), (wanted + rows * step).ravel())
+    return np.asarray(np.minimum(found.reshape(len(hits), -1) - rows * hits.shape[1], hits.shape[1]))
+
+
+def _hits_for_recalls(objects: Floats) -> Floats:
+    """The least number of hits that reach each recall, as COCO compares them (in floats): [draws, recalls]."""
+    some = np.maximum(objects, 1)[:, np.newaxis]
+    hits = np.ceil(RECALLS * some)
+    hits -= (hits - 1) / some >= RECALLS
+    hits += hits / some < RECALLS
+    return np.asarray(np.maximum(hits, 0))

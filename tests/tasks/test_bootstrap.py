@@ -63,7 +63,7 @@ def repeated(truth: Annotations, found: dict[int, Detections], times: list[int])
 def test_a_draw_is_scored_as_the_images_that_were_drawn(seed: int, images: int, data: st.DataObject) -> None:
     truth, found = some(seed, images)
     times = data.draw(st.lists(st.integers(0, 3), min_size=images, max_size=images))
-    (score,) = _scores(_tables(truth, found, 100), np.array([times]))
+    (score,) = _scores(_tables(truth, found, 100), np.array([times], dtype=float))
     expected = repeated(truth, found, times)
     assert np.isnan(score) if expected is None else score == pytest.approx(expected, abs=1e-12)
 
