@@ -23,6 +23,7 @@ from settings.sections import QuantizeSettings
 from tasks.compile import float_layers
 from tasks.toolchain import command, graph
 from tasks.toolchain.model import Toolchain
+from tasks.toolchain.tuning import tuned
 from tests.benchmarks import whole
 
 TABLE, QTABLE, LIST = "centernet.cali", "centernet.qtable", "images.txt"
@@ -138,7 +139,8 @@ def _calibrate(*more: str) -> Planned:
 
 
 def _deploy(variant: Variant, chip: str, reference: str | None) -> Planned:
-    planned = command.deploy(variant, quantize_table=variant.precision == "int8", timeout_s=0)
+    # With the same options as ours, so that the same work is compared and the results can be.
+    planned = command.deploy(variant, quantize_table=variant.precision == "int8", timeout_s=0, options=tuned(variant))
     arguments = list(planned.arguments)
     at = arguments.index("--enable_lghash")
     del arguments[at : at + 3]
