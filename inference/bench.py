@@ -48,7 +48,7 @@ def bench(options: argparse.Namespace) -> BenchReport:
     """Run the command.
 
     Args:
-        options: ``model``, ``engine``, ``device``, ``chip``, ``precision``, ``batch``, ``input``, ``images``,
+        options: ``model``, ``engine``, ``device``, ``chip``, ``precision``, ``batch``, ``io``, ``input``, ``images``,
             ``seconds``, ``warm_up`` and ``json``.
 
     Returns:

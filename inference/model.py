@@ -52,19 +52,26 @@ class ReleasedModel(NamedTuple):
             score: Of the network in fp32, 0 to 1.
 
         Returns:
-            The score of this model; between the pairs of the release, and beyond them, in a straight line.
+            The score of this model; between the pairs of the release in a straight line.
 
         Raises:
-            ModelError: The release says nothing about this model's scores.
+            ModelError: The release says nothing about this model's scores, or nothing about such a one.
         """
         pairs = self.chosen.matching_scores
         if not pairs:
             raise ModelError(
                 f"the release does not say which scores of {self.variant.path} match those of fp32: it is older, or "
-                "was made without an evaluation set. Leave --match-fp32 out",
+                "its accuracy was not measured, or on too few objects. Give the model's own score instead",
                 self.path,
             )
-        theirs, ours = zip((0.0, 0.0), *pairs, (1.0, 1.0))
+        theirs, ours = zip(*pairs)
+        if not theirs[0] <= score <= theirs[-1]:
+            raise ModelError(
+                f"the release says which scores of {self.variant.path} match fp32's from {theirs[0]:g} to "
+                f"{theirs[-1]:g}, and {score:g} is not among them: too few objects were found there. Give the model's "
+                "own score instead",
+                self.path,
+            )
         return float(np.interp(score, theirs, ours))
 
     @property
@@ -83,9 +90,9 @@ def find_model(
 ) -> ReleasedModel:
     """Choose a bmodel and verify its bytes against the release record.
 
-    Of a folder, this is the file with the smallest batch; among those one core before two, int8
-    before fp16 before fp32, the chip with the quickest simulator (BM1688, BM1684X, BM1684), and
-    float before raw.
+    Of a folder, this is float before raw, then the file with the smallest batch; among those one
+    core before two, int8 before fp16 before fp32, and the chip with the quickest simulator (BM1688,
+    BM1684X, BM1684).
 
     Args:
         model: A release's folder, holding ``release.json``; or a ``.bmodel`` file anywhere below one.
@@ -171,11 +178,11 @@ def _read_release(path: Path) -> ReleaseRecord:
 def _preference(item: VariantRecord) -> Tuple[int, int, int, int, int]:
     variant = item.variant
     return (
+        IOS.index(variant.io),
         variant.batch,
         variant.cores,
         _PREFERRED_PRECISIONS.index(variant.precision),
         _PREFERRED_CHIPS.index(variant.chip),
-        IOS.index(variant.io),
     )
 
 

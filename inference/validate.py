@@ -94,8 +94,8 @@ def validate(options: argparse.Namespace) -> ValidationReport:
     """Run the command.
 
     Args:
-        options: ``model``, ``engine``, ``device``, ``chip``, ``precision``, ``batch``, ``images``, ``annotations``,
-            ``protocol``, ``limit``, ``report`` and ``detections``.
+        options: ``model``, ``engine``, ``device``, ``chip``, ``precision``, ``batch``, ``io``, ``images``,
+            ``annotations``, ``protocol``, ``limit``, ``report`` and ``detections``.
 
     Returns:
         What was found; it was printed, and written where ``report`` names a file.
@@ -279,7 +279,8 @@ def _incomparable(protocol: Protocol, model: ReleasedModel) -> Optional[str]:
 def _print(report: ValidationReport) -> None:
     protocol = report.protocol
     shown = ["none" if value is None else f"{value:.4f}" for value in (report.ap, report.ap50)]
-    print(f"AP {shown[0]}, AP50 {shown[1]} on {protocol.images} images by {protocol.metric}")
+    kept = f"protocol {protocol.name}: scores from {protocol.score_floor:g}, best {protocol.top_k}"
+    print(f"AP {shown[0]}, AP50 {shown[1]} on {protocol.images} images by {protocol.metric} ({kept})")
     print(f"data set {protocol.dataset_digest}")
     print(report.comparison)
     print("ms an image:")

@@ -35,6 +35,6 @@ class GateSettings(Part):
     )
     max_ap_drop_fp16: Fraction = Field(
         default=0.002,
-        description="largest loss of an fp16 variant to fp32 of the same weights, with 95 % confidence; AP, 0 to 1",
+        description="largest loss of an fp16 or fp32 variant to the traced network, with 95 % confidence; AP, 0 to 1",
     )
     min_cosine: CosineFloors = Field(default=CosineFloors(), description="least cosine similarity, head by head")

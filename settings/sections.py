@@ -100,20 +100,28 @@ class ProtocolSettings(Part):
     )
 
     @property
-    def floor(self) -> float:
-        """Detections below this score are left out."""
-        return PROTOCOLS[self.name].score_floor if self.score_floor is None else self.score_floor
+    def limits(self) -> ProtocolLimits:
+        """The protocol with its numbers."""
+        usual = PROTOCOLS[self.name]
+        return ProtocolLimits(
+            name=self.name,
+            score_floor=usual.score_floor if self.score_floor is None else self.score_floor,
+            top_k=usual.top_k if self.top_k is None else self.top_k,
+        )
 
-    @property
-    def most(self) -> int:
-        """Detections kept for an image."""
-        return PROTOCOLS[self.name].top_k if self.top_k is None else self.top_k
+
+class ProtocolLimits(Part):
+    """A protocol with its numbers, which belong to the key of whatever is measured by it."""
+
+    name: str
+    score_floor: float
+    top_k: int
 
 
 class Judging(Part):
     """What a step that measures accuracy reads beside the images."""
 
-    protocol: ProtocolSettings
+    protocol: ProtocolLimits
     meaningful: bool
 
 
@@ -132,7 +140,7 @@ class EvaluationSettings(Part):
     @property
     def judging(self) -> Judging:
         """How accuracy is measured, without where the images come from."""
-        return Judging(protocol=self.protocol, meaningful=self.meaningful)
+        return Judging(protocol=self.protocol.limits, meaningful=self.meaningful)
 
 
 class TimeoutSettings(Part):

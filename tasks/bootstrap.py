@@ -9,7 +9,7 @@ matters: the two find nearly the same, so that their difference is surer by far 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -24,11 +24,15 @@ from tasks.records import LossBounds
 DRAWS = 1000
 CONFIDENCE = 0.95
 
-_AT_ONCE = 100  # draws; of a class with ten thousand objects each table has 8 MB
+_AT_ONCE = 100  # draws; of a class with ten thousand hits each table has 8 MB
+_COLUMNS = 512  # hits; of five thousand images a table of counts has 20 MB
+_MOST_IMAGES = 1_000_000
 # 0.5 - 0.495 is a little more than 0.005 in binary.
 _ROUNDING = 1e-9
 
 Floats = NDArray[np.float64]
+JudgedImages = Sequence[Sequence[tuple[int, Judged]]]
+"""For each image its classes, each with what its detections are worth."""
 
 
 class Proof(StrEnum):
@@ -39,38 +43,43 @@ class Proof(StrEnum):
     OPEN = "open"
 
 
+def judged_images(truth: Annotations, found: Mapping[int, Detections], max_detections: int = 100) -> JudgedImages:
+    """Judge what a model found, image by image.
+
+    Args:
+        truth: Images and annotated boxes.
+        found: Image id to its detections, for each image of the truth; class ids are positions in `truth.categories`.
+        max_detections: The most detections of an image and class that count, best first.
+
+    Returns:
+        For each image its classes (position in `truth.categories`) and what their detections are worth.
+
+    Raises:
+        KeyError: An image has no entry.
+    """
+    return [judge_image(truth, image, found[image], max_detections) for image in truth.images]
+
+
 def paired_loss(
-    truth: Annotations,
-    reference: Mapping[int, Detections],
-    candidate: Mapping[int, Detections],
-    *,
-    max_detections: int = 100,
-    draws: int = DRAWS,
-    seed: int = 0,
+    reference: JudgedImages, candidate: JudgedImages, *, draws: int = DRAWS, seed: int = 0
 ) -> LossBounds | None:
     """Compare two models on the same images.
 
     Args:
-        truth: Images and annotated boxes.
-        reference: Image id to what the better model found there, for each image of the truth; class ids are positions
-            in `truth.categories`.
-        candidate: The same of the model that is judged.
-        max_detections: The most detections of an image and class that count, best first.
+        reference: What the better model found, image by image.
+        candidate: What the model that is judged found in the same images.
         draws: How often images are drawn.
         seed: Of the draws, so that equal detections give equal intervals.
 
     Returns:
         The loss; None where nothing is annotated.
-
-    Raises:
-        KeyError: An image has no entry.
     """
-    count = len(truth.images)
+    count = len(reference)
     chances = np.full(count, 1 / max(count, 1))
     drawn = np.random.default_rng(seed).multinomial(count, chances, size=draws) if count else np.zeros((draws, 0))
     # The first draw is the set itself.
     weights = np.concatenate([np.ones((1, count)), drawn])
-    ours, theirs = (_scores(_tables(truth, found, max_detections), weights) for found in (candidate, reference))
+    ours, theirs = (_scores(_tables(images), weights) for images in (candidate, reference))
     drops = theirs - ours
     if np.isnan(drops[0]):
         return None
@@ -100,13 +109,15 @@ def images_needed(loss: LossBounds, limit: float) -> int | None:
         limit: The largest loss that is allowed, AP 0..1.
 
     Returns:
-        The number, rounded up to two digits; None where the loss lies just on the limit.
+        The number, rounded up to two digits; None where the loss lies on the limit, or so near that nobody has as many.
     """
     margin = limit - loss.drop
     spread = loss.high - loss.drop if margin > 0 else loss.drop - loss.low
-    if abs(margin) < 1e-6:
+    if abs(margin) < _ROUNDING:
         return None
     needed = loss.images * max(1.0, (spread / margin) ** 2)
+    if needed > _MOST_IMAGES:
+        return None
     step = int(10 ** max(0, math.floor(math.log10(needed)) - 1))
     return math.ceil(needed / step) * step
 
@@ -125,15 +136,15 @@ class _Table(NamedTuple):
     objects: NDArray[np.int64]
 
 
-def _tables(truth: Annotations, found: Mapping[int, Detections], max_detections: int) -> list[_Table]:
+def _tables(images: JudgedImages) -> list[_Table]:
     """One for each class that has objects."""
     judged: dict[int, list[tuple[int, Judged]]] = {}
-    for place, image in enumerate(truth.images):
-        for position, one in judge_image(truth, image, found[image], max_detections):
+    for place, classes in enumerate(images):
+        for position, one in classes:
             judged.setdefault(position, []).append((place, one))
     tables = []
     for _, parts in sorted(judged.items()):
-        objects = np.zeros(len(truth.images), dtype=np.int64)
+        objects = np.zeros(len(images), dtype=np.int64)
         objects[[place for place, _ in parts]] = [one.objects for _, one in parts]
         if not objects.any():
             continue
@@ -153,11 +164,9 @@ def _scores(tables: list[_Table], weights: Floats) -> Floats:
     """
     total, classes = np.zeros(len(weights)), np.zeros(len(weights))
     for table in tables:
-        for start in range(0, len(weights), _AT_ONCE):
-            rows = slice(start, start + _AT_ONCE)
-            precision, known = _precision(table, weights[rows])
-            total[rows] += np.where(known, precision, 0)
-            classes[rows] += known
+        precision, known = _precision(table, weights)
+        total += np.where(known, precision, 0)
+        classes += known
     with np.errstate(invalid="ignore"):
         return np.asarray(total / classes)
 
@@ -177,31 +186,40 @@ def _precision(table: _Table, weights: Floats) -> tuple[Floats, NDArray[np.bool_
         columns = np.flatnonzero(outcome == HIT)
         if not columns.size:
             continue
-        hits = weights @ _counted(table.image[columns], np.arange(columns.size), weights.shape[1], columns.size)
         missed = np.flatnonzero(outcome == MISSED)
-        misses = weights @ _counted(
-            table.image[missed], np.searchsorted(columns, missed), weights.shape[1], columns.size
-        )
-        precision = hits / (hits + misses + np.spacing(1))
-        best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-        # Beyond the last hit a recall is not reached, and its precision 0.
-        reached = np.append(best, np.zeros((len(weights), 1)), axis=1)
-        sums += np.take_along_axis(reached, _places(hits, wanted), axis=1).sum(axis=1)
+        hits = _up_to_each(weights, table.image[columns], np.arange(columns.size), columns.size)
+        misses = _up_to_each(weights, table.image[missed], np.searchsorted(columns, missed), columns.size)
+        for start in range(0, len(weights), _AT_ONCE):
+            rows = slice(start, start + _AT_ONCE)
+            precision = hits[rows] / (hits[rows] + misses[rows] + np.spacing(1))
+            best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+            # Beyond the last hit a recall is not reached, and its precision 0.
+            reached = np.append(best, np.zeros((len(best), 1)), axis=1)
+            sums[rows] += np.take_along_axis(reached, _places(hits[rows], wanted[rows]), axis=1).sum(axis=1)
     return sums / (len(IOU_THRESHOLDS) * len(RECALLS)), objects > 0
 
 
-def _counted(image: NDArray[np.intp], column: NDArray[np.intp], images: int, columns: int) -> Floats:
-    """How many of some detections each image has up to each hit, float64 [images, hits].
+def _up_to_each(weights: Floats, image: NDArray[np.intp], column: NDArray[np.intp], columns: int) -> Floats:
+    """How many of some detections each draw has up to each hit, float64 [draws, hits].
 
     Args:
+        weights: How often each image is drawn, float64 [draws, images].
         image: Which image each detection is of, intp [D].
         column: The first hit that each does not come behind, intp [D]; the number of hits where it comes behind all.
-        images: How many there are.
         columns: How many hits there are.
     """
-    counts = np.zeros((images, columns + 1))
-    np.add.at(counts, (image, column), 1)
-    return np.asarray(np.cumsum(counts[:, :columns], axis=1))
+    images = weights.shape[1]
+    result = np.empty((len(weights), columns))
+    before = np.zeros((images, 1))
+    for start in range(0, columns, _COLUMNS):
+        width = min(_COLUMNS, columns - start)
+        here = (column >= start) & (column < start + width)
+        counts = np.zeros((images, width))
+        np.add.at(counts, (image[here], column[here] - start), 1)
+        counts = before + np.cumsum(counts, axis=1)
+        result[:, start : start + width] = weights @ counts
+        before = counts[:, -1:]
+    return result
 
 
 def _places(hits: Floats, wanted: Floats) -> NDArray[np.intp]:

@@ -10,6 +10,7 @@ from settings.sections import QuantizeSettings
 from tasks.bootstrap import Proof, images_needed, proof
 from tasks.records import Compiled, Judgement, LossBounds, Measured, MeasuredLoss, Simulated, Verdict
 from tasks.step import step
+from tasks.toolchain.tuning import tuned
 from tasks.workspace import Workspace
 
 
@@ -97,13 +98,14 @@ def judge(
             reasons.append(f"the distance of {head} was not measured")
         elif not distance.cosine >= floor:
             reasons.append(f"cosine of {head} is {distance.cosine:.5f}, below {floor:g}")
-    limit = thresholds.max_ap_drop if precision == "int8" else thresholds.max_ap_drop_fp16
+    key = "max_ap_drop" if precision == "int8" else "max_ap_drop_fp16"
+    limit: float = getattr(thresholds, key)
     if reference.ap is None:
         unjudged.append("AP: the weights are a stand-in, or the evaluation set has no boxes")
     elif measured.ap is None or loss is None:
         reasons.append("AP was not measured")
     elif (shown := proof(loss, limit)) is not Proof.KEPT:
-        open_question = None if shown is Proof.BROKEN else _open_question(loss, limit)
+        open_question = None if shown is Proof.BROKEN else _open_question(loss, limit, key)
         reasons.append(
             open_question
             or f"AP falls by {loss.drop:.4f} to {measured.ap:.4f}, by more than the {limit:g} allowed with 95 % "
@@ -116,9 +118,10 @@ def judge(
         else:
             reasons.append("it was not run in the simulator")
     elif not (simulated.identical or simulated.max_abs <= allowed):
+        perhaps = " (perhaps by an option that makes it faster: `toolchain.tuned = false` leaves them out)"
         reasons.append(
-            f"simulator and interpreter differ by {simulated.max_abs:.3g}, more than the {allowed:g} allowed: the "
-            "compiler made something else of it. `toolchain.tuned = false` leaves out what makes int8 faster"
+            f"simulator and interpreter differ by {simulated.max_abs:.3g}, more than the {allowed:g} allowed"
+            f"{perhaps if tuned(compiled.variant) else ''}"
         )
     return Verdict(
         variant=compiled.variant,
@@ -129,7 +132,7 @@ def judge(
     )
 
 
-def _open_question(loss: LossBounds, limit: float) -> str:
+def _open_question(loss: LossBounds, limit: float, key: str) -> str:
     needed = images_needed(loss, limit)
     more = (
         "The loss lies just on the limit: no number of images will tell"
@@ -137,9 +140,9 @@ def _open_question(loss: LossBounds, limit: float) -> str:
         else f"About {needed} images would tell (`evaluation.limit`, or a larger source)"
     )
     return (
-        f"it needs more images: AP falls by {loss.drop:.4f} on {loss.images} images, with 95 % confidence by "
-        f"{max(loss.low, 0):.4f} to {loss.high:.4f}, and {limit:g} is allowed. {more}; `gate.max_ap_drop` declares a "
-        "wider limit for a small set"
+        f"it needs more images: AP falls by {loss.drop:.4f} on {loss.images} images (not by less than {loss.low:.4f} "
+        f"and not by more than {loss.high:.4f}, each with 95 % confidence), and {limit:g} is allowed. {more}; "
+        f"`gate.{key}` declares a wider limit for a small set"
     )
 
 

@@ -6,7 +6,7 @@ from artifacts.store import ContentStore
 from inference.annotations import Annotations, read_annotations
 from inference.decode import Detections
 from settings.sections import Judging
-from tasks.bootstrap import paired_loss
+from tasks.bootstrap import judged_images, paired_loss
 from tasks.records import ImageSet, LossBounds, Measured, MeasuredLoss
 from tasks.rungs import load_detections
 from tasks.score_map import matching_scores
@@ -39,10 +39,11 @@ def measure_loss(
     if measured.ap is not None and reference.ap is not None and images.annotations is not None:
         content = workspace.content
         truth = read_annotations(content.verified(images.annotations))
-        before, after = _by_id(truth, reference, content), _by_id(truth, measured, content)
-        top_k = judging.protocol.most
-        bounds = paired_loss(truth, before, after, max_detections=top_k)
-        scores = matching_scores(truth, before, after, max_detections=top_k)
+        before, after = (
+            judged_images(truth, _by_id(truth, one, content), judging.protocol.top_k) for one in (reference, measured)
+        )
+        bounds = paired_loss(before, after)
+        scores = matching_scores(before, after, floor=judging.protocol.score_floor)
     return MeasuredLoss(variant=measured.variant, bounds=bounds, scores=scores)
 
 

@@ -244,14 +244,14 @@ def _class_names(results: Results, settings: Settings, workspace: Workspace) -> 
 def _protocol(results: Results, settings: Settings) -> Protocol | None:
     if results.reference.ap is None or results.evaluation.annotations is None:
         return None
-    protocol = settings.evaluation.protocol
+    protocol = settings.evaluation.protocol.limits
     images = [(image.name, image.blob.digest) for image in results.evaluation.images]
     return Protocol(
         name=protocol.name,
         dataset_digest=dataset_digest(results.evaluation.annotations.digest, images),
         images=results.reference.images,
-        score_floor=protocol.floor,
-        top_k=protocol.most,
+        score_floor=protocol.score_floor,
+        top_k=protocol.top_k,
         metric=METRIC,
     )
 

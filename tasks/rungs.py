@@ -84,11 +84,11 @@ def measure(
         if len(seen.samples) < SAMPLE_IMAGES:
             seen.samples[image.name] = heads[0]
         size = (int(pixels.shape[0]), int(pixels.shape[1]))
-        top_k = decoded_top_k(protocol.name, protocol.most)
-        found = decode(heads, [size], spec=spec, conf=protocol.floor, top_k=top_k)
-        seen.detections[image.name] = by_protocol(protocol.name, found[0], protocol.most)
+        top_k = decoded_top_k(protocol.name, protocol.top_k)
+        found = decode(heads, [size], spec=spec, conf=protocol.score_floor, top_k=top_k)
+        seen.detections[image.name] = by_protocol(protocol.name, found[0], protocol.top_k)
     by_id = _by_id(dataset, seen.detections)
-    accuracy = average_precision(dataset, by_id, max_detections=protocol.most) if judging.meaningful else None
+    accuracy = average_precision(dataset, by_id, max_detections=protocol.top_k) if judging.meaningful else None
     return Measured(
         rung=rung,
         variant=variant,

@@ -7,14 +7,11 @@ found as many objects, that is at equal recall, belong together.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.accuracy import HIT, judge_image
-from inference.annotations import Annotations
-from inference.decode import Detections
+from inference.accuracy import HIT
+from tasks.bootstrap import JudgedImages
 
 LEVELS = tuple(round(level, 2) for level in np.linspace(0.05, 0.95, 19).tolist())
 LEAST_FOUND = 10
@@ -22,28 +19,22 @@ LEAST_FOUND = 10
 
 
 def matching_scores(
-    truth: Annotations,
-    reference: Mapping[int, Detections],
-    candidate: Mapping[int, Detections],
-    *,
-    max_detections: int = 100,
+    reference: JudgedImages, candidate: JudgedImages, *, floor: float
 ) -> tuple[tuple[float, float], ...]:
     """Find for scores of one model the scores of another at which as many objects are found.
 
     Args:
-        truth: Images and annotated boxes.
-        reference: Image id to what the first model found there, for each image of the truth; class ids are positions in
-            `truth.categories`.
-        candidate: The same of the other one.
-        max_detections: The most detections of an image and class that count, best first.
+        reference: What the first model found, image by image.
+        candidate: What the other one found in the same images.
+        floor: Detections below this score were left out of both.
 
     Returns:
-        Score of the first and score of the other, both rising, each 0..1; only for `LEVELS` at which the first finds
-        `LEAST_FOUND` objects or more and the other can find as many.
+        Score of the first and score of the other, both rising, each 0..1; only for `LEVELS` above the floor at which
+        the first finds `LEAST_FOUND` objects or more and the other can find as many.
     """
-    theirs, ours = (_found(truth, one, max_detections) for one in (reference, candidate))
+    theirs, ours = _found(reference), _found(candidate)
     pairs = []
-    for level in LEVELS:
+    for level in (level for level in LEVELS if level >= floor):
         objects = int(np.count_nonzero(theirs >= level))
         if LEAST_FOUND <= objects <= len(ours):
             # As far between this object's score and the next one's as the level is for the first model.
@@ -58,11 +49,7 @@ def _around(scores: NDArray[np.float64], objects: int) -> tuple[float, float]:
     return float(scores[objects - 1]), float(scores[objects]) if objects < len(scores) else 0.0
 
 
-def _found(truth: Annotations, found: Mapping[int, Detections], max_detections: int) -> NDArray[np.float64]:
+def _found(images: JudgedImages) -> NDArray[np.float64]:
     """The scores of all detections that are an object's, best first."""
-    scores = [
-        one.scores[one.outcome[0] == HIT]
-        for image in truth.images
-        for _, one in judge_image(truth, image, found[image], max_detections)
-    ]
+    scores = [one.scores[one.outcome[0] == HIT] for classes in images for _, one in classes]
     return np.asarray(-np.sort(-np.concatenate([*scores, np.zeros(0)])), dtype=np.float64)

@@ -114,7 +114,7 @@ def test_torch_and_prefect_on_the_device_side_are_found(source: str) -> None:
     assert len(list(strangers(imports_of(source, "inference/module.py"), "inference"))) == 1
 
 
-def test_a_build_that_finds_everything_done_does_not_load_torch() -> None:
+def test_a_build_loads_torch_only_when_a_step_asks_for_it() -> None:
     program = "import flows.build, sys; print('torch' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True, text=True)
     assert result.stdout.splitlines()[-1] == "False"

@@ -65,8 +65,8 @@ def open_detector(
         axes = differing_axes([found.variant, *found.others])
         ways = [f"--{axis}" for axis in axes if hasattr(options, axis)] or ["its file, by --model"]
         print(
-            f"chosen among {1 + len(found.others)} models that fit: the smallest batch, then the fewest cores, then "
-            f"int8 before fp16 before fp32, and float before raw; name another by {', '.join(ways)}",
+            f"chosen among {1 + len(found.others)} models that fit: float before raw, then the smallest batch, the "
+            f"fewest cores, and int8 before fp16 before fp32; name another by {', '.join(ways)}",
             flush=True,
         )
     return detector

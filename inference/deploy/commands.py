@@ -20,7 +20,7 @@ from inference.deploy.trust import Trust, pinned_keys
 from inference.engines.base import Engine
 from inference.engines.choose import EngineWish, choose_engine, open_engine, preferred_chip, sail_problem
 from inference.engines.locate import simulator_python
-from inference.errors import EngineNotFound
+from inference.errors import EngineNotFound, ModelError
 from inference.model import ReleasedModel, read_release
 from inference.wish import Wish
 
@@ -160,7 +160,11 @@ def _tell_pulled(done: Pulled, activate: bool) -> None:
 
 
 def _tell_of_raw(done: Pulled) -> None:
-    there = [one.variant for one in read_release(done.folder).variants if one.variant.io == "raw"]
+    try:
+        release = read_release(done.folder)
+    except ModelError:  # the pull is done; whatever runs the release will say what is wrong with it
+        return
+    there = [one.variant for one in release.variants if one.variant.io == "raw"]
     others = [one.path for one in there if one.path not in done.release.models]
     if [one for one in others if one.replace("_raw", "") in done.release.models]:
         print("the release has this model for raw pixels too, with the same results: --io raw")

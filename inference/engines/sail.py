@@ -162,7 +162,8 @@ def _with_tensors(sail: Any, engine: Any, graph: str, info: EngineInfo, device: 
         )
     except Exception as error:
         raise EngineError(
-            f"device {device} has no memory for the model's input and output: {error}. See what bm-smi says"
+            f"device {device} has no tensors for the model's input and output: {error}. Its memory is full, or this "
+            "sail is older than those that are known; see what bm-smi and the doctor say"
         ) from error
 
 

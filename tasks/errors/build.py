@@ -26,7 +26,8 @@ class GateFailed(TaskError):
         listing = "; ".join(f"{variant}: {', '.join(reasons)}" for variant, reasons in failures.items())
         super().__init__(
             f"{count} did not pass the gate, so nothing was published. {listing}. The bmodels are kept in {kept}; the "
-            f"report {report} names the worst images. Improve the calibration, or change `gate` in the settings."
+            f"report {report} names the worst images. Measure on more images where that is asked for; else improve the "
+            "calibration, or change `gate` in the settings."
         )
         self.failures = {variant: tuple(reasons) for variant, reasons in failures.items()}
         self.report = report

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from settings.model import Settings
-from settings.sections import ProtocolSettings
+from settings.sections import ProtocolLimits
 from tasks.publish import METRIC, Results
 from tasks.records import Compiled, Evidence, LossBounds, Measured, Record, Simulated, Verdict
 
@@ -46,7 +46,7 @@ class About(Record):
     meaningful: bool
     compiler: str
     network: str
-    protocol: ProtocolSettings
+    protocol: ProtocolLimits
 
 
 def about(settings: Settings, compiler: str) -> About:
@@ -64,7 +64,7 @@ def about(settings: Settings, compiler: str) -> About:
         meaningful=settings.evaluation.meaningful,
         compiler=compiler,
         network=f"{network.name} x{network.width:g}, {size.width} x {size.height}",
-        protocol=settings.evaluation.protocol,
+        protocol=settings.evaluation.protocol.limits,
     )
 
 
@@ -104,7 +104,7 @@ def ladder(results: Results) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         "AP",
         "AP50",
         "AP lost",
-        "95 % bounds",
+        "bounds, each 95 %",
         "heatmap cosine / SNR dB",
         "size cosine / SNR dB",
         "offset cosine / SNR dB",
@@ -163,7 +163,12 @@ def notes(results: Results, build: About) -> Iterator[tuple[str, str]]:
         yield (
             "AP",
             f"{METRIC}, {results.reference.images} images, protocol {protocol.name} (score >= "
-            f"{protocol.floor:g}, best {protocol.most}), in the interpreter.",
+            f"{protocol.score_floor:g}, best {protocol.top_k}), in the interpreter.",
+        )
+        yield (
+            "Bounds",
+            "what a rung loses against the TorchScript is with 95 % confidence not less than the first and not more "
+            "than the second, by a paired bootstrap over the images; the loss itself is against PyTorch.",
         )
     yield "Simulator", "the very bmodel against the interpreter's output."
     if results.table is not None:
@@ -207,7 +212,7 @@ def _ap(value: float | None) -> str:
 
 
 def _bounds(loss: LossBounds | None) -> str:
-    return "-" if loss is None else f"{loss.low + 0.0:.4f} to {loss.high + 0.0:.4f}"
+    return "-" if loss is None else f"{round(loss.low, 4) + 0.0:.4f} to {round(loss.high, 4) + 0.0:.4f}"
 
 
 def _lost(first: Measured, rung: Measured) -> str:

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from artifacts.protocols import PROTOCOLS
 from artifacts.release import PreprocessSpec
 from inference.decode import Detections, decode
 from inference.preprocess import preprocess
@@ -19,7 +20,7 @@ from tasks.sample import INPUT_SIDE
 from tasks.sample.scenes import coco_annotations, coco_categories, render_scene, scene_index
 
 SPEC = PreprocessSpec(width=INPUT_SIDE, height=INPUT_SIDE)
-SCORE_FLOOR = 0.001
+SCORE_FLOOR = PROTOCOLS["coco"].score_floor
 
 Predictor = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 

@@ -107,6 +107,11 @@ SIGNATURES: tuple[Signature, ...] = (
         "Look at the tensors that the log names; keep those layers in float by a quantize table.",
     ),
     Signature(
+        re.compile(r"^model_deploy(?:\.py)?: error: (unrecognized arguments|argument [^\n:]*: invalid choice)", re.M),
+        "This release of the compiler does not know an option that it was given ({0}).",
+        "`toolchain.tuned = false` leaves out the options that were measured with another release.",
+    ),
+    Signature(
         re.compile(r"MemoryError|std::bad_alloc|Cannot allocate memory|^Killed$", re.M),
         "The machine ran out of memory.",
         "Lower `workers` in the settings so that fewer compiles run side by side.",

@@ -26,7 +26,8 @@ MODULE = "calibration.cali_math"
 CHUNK = 1 << 15
 """Values handled at a time: with its intermediate results a chunk stays in the core's own cache."""
 
-# OpenCV counts 16-bit values; the sum of a chunk is exact in its float32 counters.
+# OpenCV counts 16-bit values; the sum of a chunk is exact in its float32 counters. More bins come of a tensor that was
+# nearly dead in the first image: a table of its own for each chunk would cost more than it saves.
 _MOST_COUNTED = 1 << 16
 
 
@@ -37,7 +38,7 @@ def counted(original: Callable[..., Any]) -> Callable[..., Any]:
         original: Its own, a method: (self, values, largest absolute value, number of bins) -> (counts, bin width).
 
     Returns:
-        A method with the same results. Of what it does not know (no floats, NaN) it leaves the work to the original.
+        A method with the same results; what it does not know (no floats, NaN, very many bins) is the original's.
     """
 
     def histogram(self: Any, values: Any, largest: Any, bins: int = 2048) -> Any:
@@ -53,7 +54,7 @@ def _counts(values: Any, largest: Any, bins: int) -> Any:
     import numpy as np
 
     width, flat = largest / (bins - 1), values.ravel()
-    if flat.dtype != np.float32 or not width > 0:
+    if flat.dtype != np.float32 or not width > 0 or bins > _MOST_COUNTED:
         return None
     # Of whatever type the expression gives: it decides how the quotient is rounded.
     scaled = np.empty(min(CHUNK, flat.size), (np.abs(flat[:1]) / width + 0.5).dtype)
@@ -67,11 +68,8 @@ def _counts(values: Any, largest: Any, bins: int) -> Any:
         np.add(part, 0.5, out=part)
         if not part.max() < bins:  # NaN as well
             return None
-        if bins <= _MOST_COUNTED:
-            row = part.astype(np.uint16).reshape(1, -1)
-            total += cv2.calcHist([row], [0], None, [bins], [0, bins]).ravel().astype(np.int64)
-        else:
-            total += np.bincount(part.astype(np.intp), minlength=bins)
+        row = part.astype(np.uint16).reshape(1, -1)
+        total += cv2.calcHist([row], [0], None, [bins], [0, bins]).ravel().astype(np.int64)
     bin_of = _bins_of_whole_numbers(bins, scaled.dtype.str)
     if bin_of is not None:
         total = np.bincount(bin_of, weights=total, minlength=bins)

@@ -10,9 +10,25 @@ import pytest
 from tests.benchmarks.page import DOCS, Section, put
 from tests.conftest import COCO_MINI
 
+INTERRUPTED = pytest.StashKey[bool]()
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--vendor-sample", type=Path, help="sample/CenterNet of a checkout of sophgo/sophon-demo")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _watch_for_interruption(request: pytest.FixtureRequest) -> None:
+    # A half-run module must not replace its section of the page.
+    request.config.pluginmanager.register(_Interruption(request.config))
+
+
+class _Interruption:
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    def pytest_keyboard_interrupt(self) -> None:
+        self._config.stash[INTERRUPTED] = True
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +39,7 @@ def section(request: pytest.FixtureRequest) -> Iterator[Section]:
     one = Section(name, title.rstrip("."), about.strip(), getattr(request.module, "PACKAGES", ()))
     failed = request.session.testsfailed
     yield one
-    if request.session.testsfailed == failed and one.parts:
+    if request.session.testsfailed == failed and one.parts and not request.config.stash.get(INTERRUPTED, False):
         put(one, DOCS / getattr(request.module, "PAGE", "benchmarks.md"))
 
 

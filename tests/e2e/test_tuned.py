@@ -43,7 +43,8 @@ def simulated(tiny: Tiny, made: Compiled, log: Path) -> NDArray[np.float32]:
 
 
 # Not on two cores: this network is too small for the compiler to divide, which it says only in the bmodel.
-@pytest.mark.parametrize("chip", ["BM1684", "BM1684X", "BM1688"])
+# Nor for BM1684, for which nothing is chosen.
+@pytest.mark.parametrize("chip", ["BM1684X", "BM1688"])
 def test_a_tuned_bmodel_gives_what_the_plain_one_gives(tiny: Tiny, chip: str, tmp_path: Path) -> None:
     which = Variant.model_validate({"chip": chip, "precision": "int8", "batch": 1})
     plain, fast = compiled(tiny, which, ()), compiled(tiny, which, tuned(which))

@@ -169,7 +169,7 @@ def test_a_choice_among_several_models_is_told_with_the_ways_to_another(
     release = write_release(tmp_path / "several", {one: one.path.encode() for one in fitting}, spec=SPEC)
     assert main(["detect", "--model", str(release), "--input", str(photographs), "--limit", "1"]) == 0
     shown = capsys.readouterr().out
-    assert f"chosen among {len(fitting)} models that fit: the smallest batch" in shown and f"{ways}\n" in shown
+    assert f"chosen among {len(fitting)} models that fit: float before raw" in shown and f"{ways}\n" in shown
     file = release / VARIANT.path
     assert main(["detect", "--model", str(file), "--input", str(photographs), "--limit", "1"]) == 0
     assert "models that fit" not in capsys.readouterr().out

@@ -154,5 +154,5 @@ def test_a_protocol_brings_its_own_limits_and_takes_others() -> None:
 
 
 def _limits(*overrides: str) -> tuple[str, float, int]:
-    protocol = load_settings("sample", overrides=overrides, environ={}).evaluation.protocol
-    return protocol.name, protocol.floor, protocol.most
+    limits = load_settings("sample", overrides=overrides, environ={}).evaluation.protocol.limits
+    return limits.name, limits.score_floor, limits.top_k

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from inference.accuracy import average_precision
 from inference.annotations import Annotations, TrueBox, read_annotations
 from inference.decode import Detections
-from tasks.bootstrap import Proof, _scores, _tables, images_needed, paired_loss, proof
+from tasks.bootstrap import Proof, _scores, _tables, images_needed, judged_images, paired_loss, proof
 from tasks.records import LossBounds
 
 CATEGORIES = ((1, "circle"), (2, "square"), (3, "never"))
@@ -63,32 +63,38 @@ def repeated(truth: Annotations, found: dict[int, Detections], times: list[int])
 def test_a_draw_is_scored_as_the_images_that_were_drawn(seed: int, images: int, data: st.DataObject) -> None:
     truth, found = some(seed, images)
     times = data.draw(st.lists(st.integers(0, 3), min_size=images, max_size=images))
-    (score,) = _scores(_tables(truth, found, 100), np.array([times], dtype=float))
+    (score,) = _scores(_tables(judged_images(truth, found)), np.array([times], dtype=float))
     expected = repeated(truth, found, times)
     assert np.isnan(score) if expected is None else score == pytest.approx(expected, abs=1e-12)
 
 
+def loss_of(
+    truth: Annotations, reference: dict[int, Detections], candidate: dict[int, Detections], *, draws: int
+) -> LossBounds | None:
+    return paired_loss(judged_images(truth, reference), judged_images(truth, candidate), draws=draws)
+
+
 def test_a_model_loses_nothing_against_itself() -> None:
     truth, found = some(1, 20)
-    assert paired_loss(truth, found, found, draws=50) == LossBounds(drop=0.0, low=0.0, high=0.0, images=20)
+    assert loss_of(truth, found, found, draws=50) == LossBounds(drop=0.0, low=0.0, high=0.0, images=20)
 
 
 def test_the_loss_is_the_difference_of_the_scores_and_lies_between_its_bounds() -> None:
     truth, found = some(2, 40)
     worse = {image: _without_best(one) if image % 3 == 0 else one for image, one in found.items()}
-    loss = paired_loss(truth, found, worse, draws=200)
+    loss = loss_of(truth, found, worse, draws=200)
     before, after = average_precision(truth, found).ap, average_precision(truth, worse).ap
     assert loss is not None and before is not None and after is not None
     assert loss.drop == pytest.approx(before - after)
     assert loss.low < loss.drop < loss.high and loss.low > 0
-    assert paired_loss(truth, found, worse, draws=200) == loss
+    assert loss_of(truth, found, worse, draws=200) == loss
 
 
 def test_more_images_of_the_same_kind_bring_the_bounds_together() -> None:
     def width(images: int) -> float:
         truth, found = some(3, images)
         worse = {image: _without_best(one) if image % 3 == 0 else one for image, one in found.items()}
-        loss = paired_loss(truth, found, worse, draws=300)
+        loss = loss_of(truth, found, worse, draws=300)
         assert loss is not None
         return loss.high - loss.low
 
@@ -98,12 +104,12 @@ def test_more_images_of_the_same_kind_bring_the_bounds_together() -> None:
 def test_pairing_is_surer_than_two_scores_apart() -> None:
     truth, found = some(4, 60)
     worse = {image: _without_best(one) if image == 1 else one for image, one in found.items()}
-    loss = paired_loss(truth, found, worse, draws=200)
+    loss = loss_of(truth, found, worse, draws=200)
     nothing = {
         image: Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int32))
         for image in found
     }
-    alone = paired_loss(truth, found, nothing, draws=200)
+    alone = loss_of(truth, found, nothing, draws=200)
     assert loss is not None and alone is not None
     assert loss.high - loss.low < 0.3 * (alone.high - alone.low)
 
@@ -113,7 +119,7 @@ def test_without_objects_there_is_no_loss(tmp_path: Path) -> None:
     path.write_text(json.dumps({"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": [], "categories": []}))
     truth = read_annotations(path)
     found = {1: Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int32))}
-    assert paired_loss(truth, found, found, draws=10) is None
+    assert loss_of(truth, found, found, draws=10) is None
 
 
 @pytest.mark.parametrize(
@@ -131,6 +137,7 @@ def test_a_limit_is_kept_or_broken_only_with_the_confidence(low: float, high: fl
         (0.008, 0.002, 0.014, 400),  # that it is broken: (0.006 / 0.003)² of 100
         (0.001, 0.0, 0.002, 100),  # decided already
         (0.005, 0.0, 0.01, None),
+        (0.0049985, 0.0, 0.012, None),  # more than anybody has
     ],
 )
 def test_how_many_images_would_decide(drop: float, low: float, high: float, expected: int | None) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from inference.annotations import Annotations, TrueBox
 from inference.decode import Detections
+from tasks.bootstrap import judged_images
 from tasks.score_map import LEVELS, matching_scores
 
 OBJECTS = 40
@@ -32,27 +33,38 @@ def found(scores: np.ndarray, *, away: bool = False) -> dict[int, Detections]:
 SCORES = np.linspace(0.1, 0.9, OBJECTS)
 
 
+def pairs_of(
+    reference: dict[int, Detections], candidate: dict[int, Detections], *, floor: float = 0.001
+) -> tuple[tuple[float, float], ...]:
+    return matching_scores(judged_images(TRUTH, reference), judged_images(TRUTH, candidate), floor=floor)
+
+
 def test_a_model_belongs_to_itself() -> None:
-    pairs = matching_scores(TRUTH, found(SCORES), found(SCORES))
+    pairs = pairs_of(found(SCORES), found(SCORES))
     assert len(pairs) > 10 and all(level == pytest.approx(score, abs=1e-4) for level, score in pairs)
 
 
 def test_scores_that_all_fell_by_a_fifth_are_met_a_fifth_lower() -> None:
-    pairs = dict(matching_scores(TRUTH, found(SCORES), found(0.8 * SCORES)))
+    pairs = dict(pairs_of(found(SCORES), found(0.8 * SCORES)))
     assert [0.8 * level for level in pairs] == pytest.approx(list(pairs.values()), abs=1e-4)
 
 
+def test_below_what_the_protocol_keeps_nothing_is_said() -> None:
+    levels = [level for level, _ in pairs_of(found(SCORES), found(SCORES), floor=0.35)]
+    assert levels[0] == 0.35
+
+
 def test_what_is_no_object_says_nothing() -> None:
-    assert matching_scores(TRUTH, found(SCORES, away=True), found(SCORES)) == ()
+    assert pairs_of(found(SCORES, away=True), found(SCORES)) == ()
 
 
 def test_where_few_objects_are_found_nothing_is_said() -> None:
-    assert max(level for level, _ in matching_scores(TRUTH, found(SCORES), found(SCORES))) <= 0.7
+    assert max(level for level, _ in pairs_of(found(SCORES), found(SCORES))) <= 0.7
 
 
 def test_what_the_other_model_never_finds_has_no_score() -> None:
     half = {
         image: one if image >= OBJECTS // 2 else found(SCORES, away=True)[image] for image, one in found(SCORES).items()
     }
-    pairs = dict(matching_scores(TRUTH, found(SCORES), half))
+    pairs = dict(pairs_of(found(SCORES), half))
     assert LEVELS[0] not in pairs and 0.6 in pairs
