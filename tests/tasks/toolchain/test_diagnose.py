@@ -36,7 +36,7 @@ TOLD = {
     "terminate called after throwing an instance of 'std::bad_alloc'": "out of memory",
     "RuntimeError: Command timed out after 1s": "time limit of 1s",
     "model_deploy.py: error: unrecognized arguments: --compress_mode": "an option that it was given (unrecognized",
-    "model_deploy.py: error: argument --compress_mode: invalid choice: 'all'": "argument --compress_mode: invalid choice",
+    "model_deploy.py: error: argument --opt: invalid choice: 'all'": "given (argument --opt: invalid choice)",
     "OSError: [Errno 28] No space left on device": "The disk is full",
 }
 
