@@ -14,6 +14,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
 from flows.server import Server
 from tests.benchmarks import whole
 from tests.benchmarks.bench_build import COMPILES
@@ -130,10 +132,9 @@ def bench_workers(section: Section, tmp_path: Path) -> None:
     server = Server(tmp_path / "server.log")
     try:
         server.wait()
-        os.environ["PREFECT_API_URL"] = server.api_url
-        seconds = {count: _on_workers(tmp_path / str(count), count) for count in WORKERS}
+        with temporary_settings({PREFECT_API_URL: server.api_url}):
+            seconds = {count: _on_workers(tmp_path / str(count), count, server.api_url) for count in WORKERS}
     finally:
-        os.environ.pop("PREFECT_API_URL", None)
         server.stop()
     slept = 2 + 1 + 8 + 16  # imports, the calibration, lowerings, compiles
     rows = [
@@ -148,7 +149,7 @@ def bench_workers(section: Section, tmp_path: Path) -> None:
     section.table(("workers", "wall s", "speed-up", "sleep s / workers"), rows)
 
 
-def _on_workers(folder: Path, count: int) -> float:
+def _on_workers(folder: Path, count: int, api_url: str) -> float:
     folder.mkdir()
     tiny = TinyBuild(folder)
     rows = "".join(f"  {row},\n" for row in ROWS[16])
@@ -162,7 +163,7 @@ def _on_workers(folder: Path, count: int) -> float:
             (worker.folder / "compiler" / "takes").write_text(str(SLEEP_S))
         more = ("--set", f"exchange.folder={folder / 'exchange'}", "--set", "simulator.images=0")
         begun = time.perf_counter()
-        process = tiny.start(*running.settings, *more, PREFECT_API_URL=os.environ["PREFECT_API_URL"])
+        process = tiny.start(*running.settings, *more, PREFECT_API_URL=api_url)
         shown = process.communicate()
         seconds = time.perf_counter() - begun
     _ended_well(process.returncode, shown)
