@@ -73,10 +73,11 @@ def each_once(variants: Sequence[Variant], shape: tuple[int, int, int]) -> Itera
     """Plan the same commands without repetition, one-image check and tuning pass; arguments as above."""
     for batch in sorted({1, *(variant.batch for variant in variants)}):
         yield _transform(batch, shape)
-    if any(variant.precision == "int8" for variant in variants):
-        yield _calibrate("--tune_num", "0")
-    for variant in sorted(variants):
-        yield _deploy(variant, variant.chip, None)
+        if batch == 1 and any(variant.precision == "int8" for variant in variants):
+            yield _calibrate("--tune_num", "0")
+        for variant in sorted(variants):
+            if variant.batch == batch:
+                yield _deploy(variant, variant.chip, None)
 
 
 def run(plan: Iterator[Planned], built: Path, folder: Path, toolchain: Toolchain, spec: PreprocessSpec) -> list[Ran]:
