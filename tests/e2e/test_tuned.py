@@ -43,12 +43,10 @@ def simulated(tiny: Tiny, made: Compiled, log: Path) -> NDArray[np.float32]:
 
 
 # Not on two cores: this network is too small for the compiler to divide, which it says only in the bmodel.
-# Nor for BM1684, for which nothing is chosen.
-@pytest.mark.parametrize("chip", ["BM1684X", "BM1688"])
-def test_a_tuned_bmodel_gives_what_the_plain_one_gives(tiny: Tiny, chip: str, tmp_path: Path) -> None:
-    which = Variant.model_validate({"chip": chip, "precision": "int8", "batch": 1})
+def test_a_tuned_bmodel_gives_what_the_plain_one_gives(tiny: Tiny, tmp_path: Path) -> None:
+    which = Variant(chip="BM1688", precision="int8", batch=1)
     plain, fast = compiled(tiny, which, ()), compiled(tiny, which, tuned(which))
-    assert [option in fast.evidence.argv for option in tuned(which)] == [True] * len(tuned(which))
+    assert tuned(which) and set(tuned(which)) <= set(fast.evidence.argv)
     by_plain = simulated(tiny, plain, tmp_path / "plain.log")
     assert by_plain.any()
     assert np.array_equal(by_plain, simulated(tiny, fast, tmp_path / "fast.log"))
