@@ -36,7 +36,7 @@ def test_a_device_without_memory_for_input_and_output_is_an_error(
         raise sail.SailTensorError("bm_malloc_device_byte failed")
 
     monkeypatch.setattr(sail.Tensor, "__init__", fail)
-    with pytest.raises(EngineError, match=r"device 0 has no memory .* bm_malloc_device_byte failed"):
+    with pytest.raises(EngineError, match=r"device 0 has no tensors .* bm_malloc_device_byte failed"):
         SailEngine(write(tmp_path))
 
 

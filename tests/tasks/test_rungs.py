@@ -30,7 +30,7 @@ from tests.tasks.annotation_files import write_annotations
 from tests.tasks.image_files import save, scene
 
 SPEC = PreprocessSpec(width=64, height=64)
-JUDGING = Judging(protocol=ProtocolSettings(), meaningful=True)
+JUDGING = Judging(protocol=ProtocolSettings().limits, meaningful=True)
 BOX = (16.0, 16.0, 16.0, 16.0)  # its centre lies on cell 6, 6 of the output
 
 
@@ -87,7 +87,7 @@ def test_boxes_of_the_wrong_size_cost_ap(images: ImageSet, workspace: Workspace)
 
 
 def test_accuracy_that_means_nothing_is_left_out(images: ImageSet, workspace: Workspace) -> None:
-    found = measured(images, workspace, heads(), judging=Judging(protocol=ProtocolSettings(), meaningful=False))
+    found = measured(images, workspace, heads(), judging=Judging(protocol=ProtocolSettings().limits, meaningful=False))
     assert found.ap is None and found.ap50 is None
 
 

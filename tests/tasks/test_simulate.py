@@ -73,7 +73,7 @@ def images(tmp_path: Path, workspace: Workspace) -> ImageSet:
 
 @pytest.fixture
 def interpreted(images: ImageSet, workspace: Workspace) -> Measured:
-    judging = Judging(protocol=ProtocolSettings(), meaningful=False)
+    judging = Judging(protocol=ProtocolSettings().limits, meaningful=False)
     return measure("rung", network, images, spec=SPEC, judging=judging, content=workspace.content)
 
 
