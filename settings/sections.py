@@ -175,9 +175,9 @@ class ToolchainSettings(Part):
     # One thread makes the interpreter 10 to 70 times slower, and the count moves calibration in the sixth digit.
     omp_threads: int = Field(default=2, ge=2, le=64, description="OpenMP threads of one compiler process")
     tuned: bool = Field(
-        default=True,
-        description="give the compiler the options that lower a bmodel's estimated latency and change none of its "
-        "numbers; false compiles as the compiler does by itself",
+        default=False,
+        description="give int8 the options that lower the compiler's estimate and, of networks that they were tried on, "
+        "change no number; of others the compiler may make something wrong, which the gate's simulator finds",
     )
     python: LocalPath | None = Field(
         default=None, description="Python 3.10 to make the compiler's environment with; none means look for one"

