@@ -176,8 +176,8 @@ class ToolchainSettings(Part):
     omp_threads: int = Field(default=2, ge=2, le=64, description="OpenMP threads of one compiler process")
     tuned: bool = Field(
         default=False,
-        description="give int8 the options that lower the compiler's estimate and, of networks that they were tried on, "
-        "change no number; of others the compiler may make something wrong, which the gate's simulator finds",
+        description="give int8 the options that lower the compiler's estimate and, of networks they were tried on, "
+        "change no number; of others it may make something wrong, which the gate's simulator finds",
     )
     python: LocalPath | None = Field(
         default=None, description="Python 3.10 to make the compiler's environment with; none means look for one"
