@@ -178,7 +178,7 @@ def bench_options(chip: str, bench: Bench, section: Section) -> None:
                 output = bench.simulated(made)
                 plain = output if plain is None else plain
                 same = "yes" if np.array_equal(output, plain) else f"no: {np.abs(output - plain).max():.2g}"
-            default = ", tuned" if options == tuned(variant) else ""
+            default = ", tuned" if options and options == tuned(variant) else ""
             one = made.estimated_ms / variant.batch
             rows.append(
                 (
