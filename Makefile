@@ -44,7 +44,7 @@ test-quick: $(READY)
 	$(RUN) -m pytest -q $(PARALLEL)
 
 test-compiler: $(READY)
-	$(RUN) -m pytest -q -m compiler
+	$(RUN) -m pytest -q -m compiler -n 2 --dist loadfile
 
 # The device side as a board has it: Python 3.8, the wheel, the oldest requests; no torch, no Prefect, no compiler.
 test-device: wheel
