@@ -105,8 +105,8 @@ def _equal(folder: Path, variants: tuple[Variant, ...]) -> str:
         equal[name] = sum(made[path] == digest for path, digest in ours.items())
     return (
         f"Of the {len(variants)} bmodels of the whole build, as many have the same content digest: in *compiles* "
-        f"{equal['compiles']}, in *each once* {equal['once']}, in *scripts* {equal['scripts']}. Where they differ: we set "
-        "float16 weights of the heads below 2^-14 to zero (int8 of BM1684X and BM1688), and in *scripts* the "
+        f"{equal['compiles']}, in *each once* {equal['once']}, in *scripts* {equal['scripts']}. Where they differ: we "
+        "set float16 weights of the heads below 2^-14 to zero (int8 of BM1684X and BM1688), and in *scripts* the "
         "tuning pass moved thresholds."
     )
 
