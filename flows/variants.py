@@ -12,6 +12,7 @@ from artifacts.store import Blob
 from settings.model import Settings
 from tasks.compile import compile_variant, lower
 from tasks.golden import golden_files, golden_images, golden_values
+from tasks.judgement import MeasuredLoss
 from tasks.loss import measure_loss
 from tasks.records import (
     CalibrationTable,
@@ -20,7 +21,6 @@ from tasks.records import (
     ImageSet,
     Lowered,
     Measured,
-    MeasuredLoss,
     Simulated,
     TopModel,
     Traced,

@@ -16,10 +16,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from artifacts.measurements import Loss
 from inference.accuracy import HIT, IOU_THRESHOLDS, MISSED, RECALLS, Judged, judge_image
 from inference.annotations import Annotations
 from inference.decode import Detections
-from tasks.records import LossBounds
 
 DRAWS = 1000
 CONFIDENCE = 0.95
@@ -60,9 +60,7 @@ def judged_images(truth: Annotations, found: Mapping[int, Detections], max_detec
     return [judge_image(truth, image, found[image], max_detections) for image in truth.images]
 
 
-def paired_loss(
-    reference: JudgedImages, candidate: JudgedImages, *, draws: int = DRAWS, seed: int = 0
-) -> LossBounds | None:
+def paired_loss(reference: JudgedImages, candidate: JudgedImages, *, draws: int = DRAWS, seed: int = 0) -> Loss | None:
     """Compare two models on the same images.
 
     Args:
@@ -84,10 +82,10 @@ def paired_loss(
     if np.isnan(drops[0]):
         return None
     low, high = np.nanquantile(drops[1:], [1 - CONFIDENCE, CONFIDENCE])
-    return LossBounds(drop=float(drops[0]), low=float(low), high=float(high), images=count)
+    return Loss(drop=float(drops[0]), low=float(low), high=float(high), images=count)
 
 
-def proof(loss: LossBounds, limit: float) -> Proof:
+def proof(loss: Loss, limit: float) -> Proof:
     """Tell what a loss says of a limit: kept or broken with the confidence, or open.
 
     Args:
@@ -99,7 +97,7 @@ def proof(loss: LossBounds, limit: float) -> Proof:
     return Proof.BROKEN if loss.low > limit + _ROUNDING else Proof.OPEN
 
 
-def images_needed(loss: LossBounds, limit: float) -> int | None:
+def images_needed(loss: Loss, limit: float) -> int | None:
     """Estimate how many images would decide an open question, if the loss stays what it is.
 
     The spread falls with the square root of the number of images.

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from artifacts.measurements import Loss
 from settings.gate import GateSettings
 from settings.matrix import SimulatorSettings
 from settings.sections import QuantizeSettings
 from tasks.bootstrap import Proof, images_needed, proof
-from tasks.records import Compiled, Judgement, LossBounds, Measured, MeasuredLoss, Simulated, Verdict
+from tasks.judgement import Judgement, MeasuredLoss, Verdict
+from tasks.records import Compiled, Measured, Simulated
 from tasks.step import step
 from tasks.toolchain.tuning import tuned
 from tasks.workspace import Workspace
@@ -65,7 +67,7 @@ def gate(
 def judge(
     compiled: Compiled,
     measured: Measured,
-    loss: LossBounds | None,
+    loss: Loss | None,
     simulated: Simulated | None,
     reference: Measured,
     thresholds: GateSettings,
@@ -133,7 +135,7 @@ def judge(
     )
 
 
-def _open_question(loss: LossBounds, limit: float, key: str) -> str:
+def _open_question(loss: Loss, limit: float, key: str) -> str:
     needed = images_needed(loss, limit)
     more = (
         "The loss lies just on the limit: no number of images will tell"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from artifacts.measurements import Loss
 from artifacts.store import ContentStore
 from inference.annotations import Annotations, read_annotations
 from inference.decode import Detections
 from settings.sections import Judging
 from tasks.bootstrap import judged_images, paired_loss
-from tasks.records import ImageSet, LossBounds, Measured, MeasuredLoss
+from tasks.judgement import MeasuredLoss
+from tasks.records import ImageSet, Measured
 from tasks.rungs import load_detections
 from tasks.score_map import matching_scores
 from tasks.step import step
@@ -34,7 +36,7 @@ def measure_loss(
     """
     if measured.variant is None:
         raise ValueError("the loss of a rung before the compiler is not judged")
-    bounds: LossBounds | None = None
+    bounds: Loss | None = None
     scores: tuple[tuple[float, float], ...] = ()
     if measured.ap is not None and reference.ap is not None and images.annotations is not None:
         content = workspace.content

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from artifacts.measurements import Distance, Figures, Loss, Measurements, Rung
 from tasks.publish import Results
-from tasks.records import LossBounds, Measured
+from tasks.records import Measured
 
 
 def measurements(results: Results) -> Measurements:
@@ -21,7 +21,7 @@ def measurements(results: Results) -> Measurements:
     )
 
 
-def _rung(measured: Measured, loss: LossBounds | None) -> Rung:
+def _rung(measured: Measured, loss: Loss | None) -> Rung:
     variant = measured.variant
     return Rung(
         name=measured.rung,
@@ -29,7 +29,7 @@ def _rung(measured: Measured, loss: LossBounds | None) -> Rung:
         precision=None if variant is None else variant.precision,
         images=measured.images,
         figures=_figures(measured),
-        loss=None if loss is None else Loss(**loss.model_dump()),
+        loss=loss,
         distances={head: Distance(**far.model_dump()) for head, far in measured.distances.items()},
     )
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from artifacts import layout
 from artifacts.attachments import LayoutPlace
 from artifacts.digest import canonical_json, digest_bytes, hex_of
+from artifacts.measurements import Loss
 from artifacts.release import (
     Accuracy,
     Calibration,
@@ -32,18 +33,8 @@ from inference.annotations import dataset_digest
 from settings.model import Settings
 from tasks.coco import parse_dataset
 from tasks.gate import tolerance
-from tasks.records import (
-    CalibrationSet,
-    CalibrationTable,
-    Checkpoint,
-    Compiled,
-    ImageSet,
-    LossBounds,
-    Measured,
-    MeasuredLoss,
-    Simulated,
-    Verdict,
-)
+from tasks.judgement import MeasuredLoss, Verdict
+from tasks.records import CalibrationSet, CalibrationTable, Checkpoint, Compiled, ImageSet, Measured, Simulated
 from tasks.signing import promote, sign_release, subject_at
 from tasks.signing_key import load_signer
 from tasks.toolchain.model import Toolchain as Compiler
@@ -94,7 +85,7 @@ class Results(BaseModel):
         wanted = (compiled.variant.chip, compiled.variant.precision)
         return next(one for one in self.measured if one.variant and (one.variant.chip, one.variant.precision) == wanted)
 
-    def loss(self, rung: Measured) -> LossBounds | None:
+    def loss(self, rung: Measured) -> Loss | None:
         """What a rung loses against the TorchScript, None where that was not measured."""
         return next((one.bounds for one in self.losses if one.variant == rung.variant), None)
 

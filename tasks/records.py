@@ -220,36 +220,6 @@ class Measured(Record):
     worst: tuple[str, ...] = ()
 
 
-class LossBounds(Record):
-    """How much AP a rung loses against the TorchScript on the same images, and how sure that is.
-
-    Attributes:
-        drop: On these images, AP 0..1; negative where it gains.
-        low: With 95 % confidence it is not less.
-        high: With 95 % confidence it is not more.
-        images: How many it was drawn from.
-    """
-
-    drop: float
-    low: float
-    high: float
-    images: int
-
-
-class MeasuredLoss(Record):
-    """The loss of one chip and precision.
-
-    Attributes:
-        variant: Chip and precision; batch and cores are 1.
-        bounds: None where accuracy was not measured.
-        scores: Scores of the TorchScript, each with the score at which this rung finds as many objects; rising.
-    """
-
-    variant: Variant
-    bounds: LossBounds | None
-    scores: tuple[tuple[float, float], ...] = ()
-
-
 class Simulated(Record):
     """The very bmodel in the vendor's simulator, beside the interpreter.
 
@@ -278,34 +248,6 @@ class GoldenValues(Record):
     variant: Variant
     shape: tuple[int, int, int]
     values: Blob
-
-
-class Verdict(Record):
-    """What the gate says of one variant.
-
-    Attributes:
-        variant: Which.
-        passed: Whether it may be published.
-        reasons: Why not; empty when it passed.
-        unjudged: What was not judged, and why.
-        undecided: Whether it did not pass for no other reason than that there are too few images to tell.
-    """
-
-    variant: Variant
-    passed: bool
-    reasons: tuple[str, ...] = ()
-    unjudged: tuple[str, ...] = ()
-    undecided: bool = False
-
-
-class Judgement(Record):
-    """What the gate says.
-
-    Attributes:
-        verdicts: One a bmodel, in their order.
-    """
-
-    verdicts: tuple[Verdict, ...]
 
 
 def blobs_of(value: object) -> Iterator[Blob]:

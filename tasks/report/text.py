@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from artifacts.measurements import Loss
 from settings.model import Settings
 from settings.sections import ProtocolLimits
+from tasks.judgement import Verdict
 from tasks.publish import METRIC, Results
-from tasks.records import Compiled, Evidence, LossBounds, Measured, Record, Simulated, Verdict
+from tasks.records import Compiled, Evidence, Measured, Record, Simulated
 
 DEMONSTRATION = "A demonstration of the pipeline: its numbers say nothing about photographs."
 STAND_IN = "The weights are a stand-in, so that accuracy means nothing here; it is neither printed nor judged."
@@ -211,7 +213,7 @@ def _ap(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
 
 
-def _bounds(loss: LossBounds | None) -> str:
+def _bounds(loss: Loss | None) -> str:
     return "-" if loss is None else f"{round(loss.low, 4) + 0.0:.4f} to {round(loss.high, 4) + 0.0:.4f}"
 
 

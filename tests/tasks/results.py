@@ -7,12 +7,14 @@ from typing import Any
 
 from artifacts.bmodel import TensorInfo
 from artifacts.digest import digest_bytes
+from artifacts.measurements import Loss
 from artifacts.release import PreprocessSpec, Variant
 from artifacts.store import Blob
 from settings.load import load_settings
 from settings.model import Settings
 from tasks.coco import parse_dataset
 from tasks.gather import dataset_json
+from tasks.judgement import MeasuredLoss, Verdict
 from tasks.publish import Results
 from tasks.records import (
     CalibrationSet,
@@ -22,12 +24,9 @@ from tasks.records import (
     Evidence,
     HeadDistance,
     ImageSet,
-    LossBounds,
     Measured,
-    MeasuredLoss,
     Simulated,
     StoredImage,
-    Verdict,
 )
 from tasks.toolchain.model import Toolchain
 from tasks.workspace import Workspace
@@ -134,7 +133,7 @@ def results(workspace: Workspace, *, seconds: float = 1.5, failing: tuple[str, .
             measured(workspace, INT8, 0.59, distances=heads(offset=0.98765), worst=("a.jpg",)),
         ),
         losses=tuple(
-            MeasuredLoss(variant=variant, bounds=LossBounds(drop=drop, low=drop, high=2 * drop, images=1))
+            MeasuredLoss(variant=variant, bounds=Loss(drop=drop, low=drop, high=2 * drop, images=1))
             for variant, drop in ((FP32, 0.0), (INT8, 0.01))
         ),
         simulated=(simulated(FP32), simulated(INT8, 0.0078)),

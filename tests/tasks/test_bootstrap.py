@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from artifacts.measurements import Loss
 from inference.accuracy import average_precision
 from inference.annotations import Annotations, TrueBox, read_annotations
 from inference.decode import Detections
 from tasks.bootstrap import Proof, _scores, _tables, images_needed, judged_images, paired_loss, proof
-from tasks.records import LossBounds
 
 CATEGORIES = ((1, "circle"), (2, "square"), (3, "never"))
 
@@ -70,13 +70,13 @@ def test_a_draw_is_scored_as_the_images_that_were_drawn(seed: int, images: int, 
 
 def loss_of(
     truth: Annotations, reference: dict[int, Detections], candidate: dict[int, Detections], *, draws: int
-) -> LossBounds | None:
+) -> Loss | None:
     return paired_loss(judged_images(truth, reference), judged_images(truth, candidate), draws=draws)
 
 
 def test_a_model_loses_nothing_against_itself() -> None:
     truth, found = some(1, 20)
-    assert loss_of(truth, found, found, draws=50) == LossBounds(drop=0.0, low=0.0, high=0.0, images=20)
+    assert loss_of(truth, found, found, draws=50) == Loss(drop=0.0, low=0.0, high=0.0, images=20)
 
 
 def test_the_loss_is_the_difference_of_the_scores_and_lies_between_its_bounds() -> None:
@@ -127,7 +127,7 @@ def test_without_objects_there_is_no_loss(tmp_path: Path) -> None:
     [(0.001, 0.005, Proof.KEPT), (0.001, 0.0051, Proof.OPEN), (0.0051, 0.02, Proof.BROKEN), (0.005, 0.02, Proof.OPEN)],
 )
 def test_a_limit_is_kept_or_broken_only_with_the_confidence(low: float, high: float, expected: Proof) -> None:
-    assert proof(LossBounds(drop=(low + high) / 2, low=low, high=high, images=10), 0.005) is expected
+    assert proof(Loss(drop=(low + high) / 2, low=low, high=high, images=10), 0.005) is expected
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_a_limit_is_kept_or_broken_only_with_the_confidence(low: float, high: fl
     ],
 )
 def test_how_many_images_would_decide(drop: float, low: float, high: float, expected: int | None) -> None:
-    assert images_needed(LossBounds(drop=drop, low=low, high=high, images=100), 0.005) == expected
+    assert images_needed(Loss(drop=drop, low=low, high=high, images=100), 0.005) == expected
 
 
 def _without_best(found: Detections) -> Detections:

@@ -8,21 +8,23 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from artifacts.measurements import Loss
 from artifacts.release import Variant
 from settings.gate import GateSettings
 from settings.matrix import SimulatorSettings
 from settings.sections import QuantizeSettings
 from tasks.gate import gate, judge, tolerance
+from tasks.judgement import MeasuredLoss, Verdict
 from tasks.keys import key_fields
-from tasks.records import HeadDistance, LossBounds, MeasuredLoss, Simulated, Verdict
+from tasks.records import HeadDistance, Simulated
 from tests.tasks.results import FP16, FP32, INT8, INT8_4B, compiled, heads, measured, simulated, workspace_in
 
 BM1684 = Variant(chip="BM1684", precision="int8", batch=1)
 
 
-def lost(drop: float, low: float | None = None, high: float | None = None) -> LossBounds:
+def lost(drop: float, low: float | None = None, high: float | None = None) -> Loss:
     """A loss that is sure, unless bounds are given."""
-    return LossBounds(drop=drop, low=drop if low is None else low, high=drop if high is None else high, images=100)
+    return Loss(drop=drop, low=drop if low is None else low, high=drop if high is None else high, images=100)
 
 
 def verdict(folder: Path, variant: Variant = INT8, **changes: Any) -> Verdict:
