@@ -11,7 +11,9 @@ program writes what is below 0.35 as well; a floor of 0 gives that.
 
 from __future__ import annotations
 
-from typing import Dict, NamedTuple
+from typing import Dict, NamedTuple, Optional
+
+from artifacts.variant import Record
 
 
 class Rules(NamedTuple):
@@ -34,3 +36,33 @@ PROTOCOLS: Dict[str, Rules] = {
     "coco": Rules(0.001, 100),
     "sophon-demo": Rules(0.35, 75, one_class_a_cell=True, whole_pixels=True),
 }
+
+
+class Limits(Record):
+    """A protocol with its numbers, which belong to the key of whatever is measured by it.
+
+    Attributes:
+        name: One of `PROTOCOLS`.
+        score_floor: Detections below this score are left out.
+        top_k: Detections kept for an image.
+    """
+
+    name: str
+    score_floor: float
+    top_k: int
+
+
+def limits(name: str, score_floor: Optional[float] = None, top_k: Optional[int] = None) -> Limits:
+    """Return the limits of a protocol; what is None takes the protocol's own.
+
+    Args:
+        name: One of `PROTOCOLS`.
+        score_floor: Detections below this score are left out.
+        top_k: Detections kept for an image.
+    """
+    usual = PROTOCOLS[name]
+    return Limits(
+        name=name,
+        score_floor=usual.score_floor if score_floor is None else score_floor,
+        top_k=usual.top_k if top_k is None else top_k,
+    )

@@ -12,7 +12,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 import numpy as np
 
 from artifacts.digest import digest_bytes
-from artifacts.protocols import PROTOCOLS
+from artifacts.protocols import PROTOCOLS, Limits, limits
 from artifacts.release import Accuracy, Protocol, ReleaseRecord
 from artifacts.variant import Record
 from inference.accuracy import average_precision
@@ -60,20 +60,6 @@ class ValidationReport(Record):
     unreadable: Tuple[str, ...] = ()
 
 
-class Limits(NamedTuple):
-    """What is kept of the detections.
-
-    Attributes:
-        name: Of the protocol.
-        score_floor: Detections below this score are left out.
-        top_k: Detections kept for an image.
-    """
-
-    name: str
-    score_floor: float
-    top_k: int
-
-
 class Seen(NamedTuple):
     """What came out of the images so far.
 
@@ -116,14 +102,14 @@ def validate(options: argparse.Namespace) -> ValidationReport:
     if not options.images.is_dir():
         raise ImageError(f"there is no folder {options.images} with the images", options.images)
     model = local_release(options.model)
-    limits = limits_of(read_release(model), options.protocol)
-    top_k = decoded_top_k(limits.name, limits.top_k)
-    with open_detector(model, options, conf=limits.score_floor, top_k=top_k) as detector:
+    protocol = limits_of(read_release(model), options.protocol)
+    top_k = decoded_top_k(protocol)
+    with open_detector(model, options, conf=protocol.score_floor, top_k=top_k) as detector:
         positions = class_of_category(truth, detector.class_names)
-        seen = look(detector, truth, options.images, positions, limits)
+        seen = look(detector, truth, options.images, positions, protocol)
         if not seen.found:
             raise ImageError(f"none of the {len(truth.images)} annotated images can be read", options.images)
-        report = assess(truth, seen, detector.model, setting_of(detector, options.device), limits)
+        report = assess(truth, seen, detector.model, setting_of(detector, options.device), protocol)
     if options.detections is not None:
         write_whole(options.detections, json.dumps(coco_results(truth, seen.found)).encode() + b"\n")
     if options.report is not None:
@@ -132,7 +118,7 @@ def validate(options: argparse.Namespace) -> ValidationReport:
     return report
 
 
-def look(detector: Detector, truth: Annotations, folder: Path, positions: Dict[int, int], limits: Limits) -> Seen:
+def look(detector: Detector, truth: Annotations, folder: Path, positions: Dict[int, int], kept: Limits) -> Seen:
     """Detect objects in the annotated images, in full batches where the model takes several.
 
     Args:
@@ -141,7 +127,7 @@ def look(detector: Detector, truth: Annotations, folder: Path, positions: Dict[i
         folder: Where they lie.
         positions: Class id to position in ``truth.categories``; other classes are left out, for there is no truth about
             them.
-        limits: What is kept of the detections.
+        kept: What is kept of the detections.
 
     Returns:
         What was found in each image that can be read.
@@ -163,15 +149,15 @@ def look(detector: Detector, truth: Annotations, folder: Path, positions: Dict[i
         read_s += time.perf_counter() - started
         progress.step()
         if len(waiting) == detector.model.variant.batch:
-            _detect(detector, waiting, seen, positions, limits, read_s)
+            _detect(detector, waiting, seen, positions, kept, read_s)
             waiting, read_s = [], 0.0
     if waiting:
-        _detect(detector, waiting, seen, positions, limits, read_s)
+        _detect(detector, waiting, seen, positions, kept, read_s)
     progress.clear()
     return seen
 
 
-def assess(truth: Annotations, seen: Seen, model: ReleasedModel, setting: Setting, limits: Limits) -> ValidationReport:
+def assess(truth: Annotations, seen: Seen, model: ReleasedModel, setting: Setting, kept: Limits) -> ValidationReport:
     """Compute the accuracy, and compare it with the release's where that is allowed.
 
     Args:
@@ -179,17 +165,17 @@ def assess(truth: Annotations, seen: Seen, model: ReleasedModel, setting: Settin
         seen: What `look` found.
         model: The model.
         setting: What it was run on.
-        limits: What was kept of the detections.
+        kept: What was kept of the detections.
     """
     names = {image: name for image, name in truth.images.items() if image in seen.found}
     counted = truth._replace(images=names, boxes={image: truth.boxes[image] for image in names})
-    figures = average_precision(counted, seen.found, max_detections=limits.top_k)
+    figures = average_precision(counted, seen.found, max_detections=kept.top_k)
     protocol = Protocol(
-        name=limits.name,
+        name=kept.name,
         dataset_digest=dataset_digest(truth.digest, [(name, seen.digests[image]) for image, name in names.items()]),
         images=len(names),
-        score_floor=limits.score_floor,
-        top_k=limits.top_k,
+        score_floor=kept.score_floor,
+        top_k=kept.top_k,
         metric=METRIC,
     )
     problem = _incomparable(protocol, model)
@@ -237,14 +223,14 @@ def _detect(
     waiting: List[Tuple[int, np.ndarray]],
     seen: Seen,
     positions: Dict[int, int],
-    limits: Limits,
+    limit: Limits,
     read_s: float,
 ) -> None:
     before = detector.times
     found = detector.detect([pixels for _, pixels in waiting])
     seen.timer.detected(before, detector.times, read_s)
     for (image, _), decoded in zip(waiting, found):
-        one = by_protocol(limits.name, decoded, limits.top_k)
+        one = by_protocol(limit, decoded)
         kept = np.isin(one.class_ids, list(positions))
         ids = np.array([positions[class_id] for class_id in one.class_ids[kept].tolist()], dtype=np.int32)
         seen.found[image] = Detections(one.boxes_xyxy[kept], one.scores[kept], ids)
@@ -259,9 +245,8 @@ def limits_of(release: ReleaseRecord, name: Optional[str] = None) -> Limits:
     """
     recorded = release.protocol
     if recorded is not None and name in (None, recorded.name) and recorded.name in PROTOCOLS:
-        return Limits(recorded.name, recorded.score_floor, recorded.top_k)
-    usual = PROTOCOLS[name or "coco"]
-    return Limits(name or "coco", usual.score_floor, usual.top_k)
+        return limits(recorded.name, recorded.score_floor, recorded.top_k)
+    return limits(name or "coco")
 
 
 def _incomparable(protocol: Protocol, model: ReleasedModel) -> Optional[str]:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from artifacts.protocols import PROTOCOLS
+from artifacts.protocols import Limits, limits
 from artifacts.reference import parse_reference
 from artifacts.release import PreprocessSpec
 from settings.locations import LocalPath
@@ -100,28 +100,15 @@ class ProtocolSettings(Part):
     )
 
     @property
-    def limits(self) -> ProtocolLimits:
+    def limits(self) -> Limits:
         """The protocol with its numbers."""
-        usual = PROTOCOLS[self.name]
-        return ProtocolLimits(
-            name=self.name,
-            score_floor=usual.score_floor if self.score_floor is None else self.score_floor,
-            top_k=usual.top_k if self.top_k is None else self.top_k,
-        )
-
-
-class ProtocolLimits(Part):
-    """A protocol with its numbers, which belong to the key of whatever is measured by it."""
-
-    name: str
-    score_floor: float
-    top_k: int
+        return limits(self.name, self.score_floor, self.top_k)
 
 
 class Judging(Part):
     """What a step that measures accuracy reads beside the images."""
 
-    protocol: ProtocolLimits
+    protocol: Limits
     meaningful: bool
 
 

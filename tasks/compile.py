@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 from artifacts.bmodel import TensorInfo, content_digest, normalisable, normalised, read_bmodel
@@ -142,33 +143,33 @@ def compile_variant(
     inputs = _inputs(variant, model, network, table, quantize, workspace)
     if variant.io == "raw":
         inputs[command.TOP_MLIR] = _raw_input(variant, model, spec, workspace)
-    for filled_memory in (False, True):
-        planned = command.deploy(
-            variant,
-            quantize_table=command.QUANTIZE_TABLE in inputs,
-            timeout_s=driving.timeouts.deploy,
-            options=options,
-            filled_memory=filled_memory,
-        )
-        with driven(planned, toolchain, workspace, inputs, omp_threads=driving.omp_threads) as ran:
-            data = (ran.folder / command.BMODEL).read_bytes()
-            if filled_memory or normalisable(data):
-                return _compiled(variant, data, ran, model.input_shape, network.output_shapes, quantize, workspace)
-    raise AssertionError("the second round returns")
+    plan = partial(
+        command.deploy,
+        variant,
+        quantize_table=command.QUANTIZE_TABLE in inputs,
+        timeout_s=driving.timeouts.deploy,
+        options=options,
+    )
+    drive = partial(driven, toolchain=toolchain, workspace=workspace, inputs=inputs, omp_threads=driving.omp_threads)
+    read = partial(_compiled, variant, model.input_shape, network.output_shapes, quantize, workspace)
+    with drive(plan()) as ran:
+        if normalisable((ran.folder / command.BMODEL).read_bytes()):
+            return read(ran)
+    with drive(plan(filled_memory=True)) as ran:
+        return read(ran)
 
 
 def _compiled(
     variant: Variant,
-    data: bytes,
-    ran: Ran,
     input_shape: tuple[int, ...],
     output_shapes: tuple[tuple[int, ...], ...],
     quantize: QuantizeSettings,
     workspace: Workspace,
+    ran: Ran,
 ) -> Compiled:
     path = ran.folder / "normalised.bmodel"
     with storage_errors(ran.folder):
-        path.write_bytes(normalised(data))
+        path.write_bytes(normalised((ran.folder / command.BMODEL).read_bytes()))
     found, outputs, memory = _judge(path, variant, input_shape, output_shapes, quantize)
     return Compiled(
         variant=variant,

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from artifacts.measurements import Loss
-from artifacts.store import ContentStore
-from inference.annotations import Annotations, read_annotations
-from inference.decode import Detections
+from inference.annotations import read_annotations
 from settings.sections import Judging
 from tasks.bootstrap import judged_images, paired_loss
 from tasks.judgement import MeasuredLoss
 from tasks.records import ImageSet, Measured
-from tasks.rungs import load_detections
+from tasks.rungs import by_image_id, load_detections
 from tasks.score_map import matching_scores
 from tasks.step import step
 from tasks.workspace import Workspace
@@ -42,19 +40,9 @@ def measure_loss(
         content = workspace.content
         truth = read_annotations(content.verified(images.annotations))
         before, after = (
-            judged_images(truth, _by_id(truth, one, content), judging.protocol.top_k) for one in (reference, measured)
+            judged_images(truth, by_image_id(found, truth.images, len(truth.categories)), judging.protocol.top_k)
+            for found in (load_detections(content, one.detections) for one in (reference, measured))
         )
         bounds = paired_loss(before, after)
         scores = matching_scores(before, after, floor=judging.protocol.score_floor)
     return MeasuredLoss(variant=measured.variant, bounds=bounds, scores=scores)
-
-
-def _by_id(truth: Annotations, measured: Measured, content: ContentStore) -> dict[int, Detections]:
-    """Key detections by image id, without classes that are not annotated: there is no truth about those."""
-    found = load_detections(content, measured.detections)
-    result = {}
-    for image, name in truth.images.items():
-        one = found[name]
-        kept = one.class_ids < len(truth.categories)
-        result[image] = Detections(one.boxes_xyxy[kept], one.scores[kept], one.class_ids[kept])
-    return result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -57,15 +58,51 @@ def calibrate(
         CalibrationRefused: A sample is not usable, or the table is not over as many samples as were given.
         CommandError: The compiler failed.
     """
-    samples = workspace.content
-    planned = command.calibrate(len(images.images), method, timeout_s=driving.timeouts.calibrate)
-    with samples.scratch("calibration-samples") as folder:
+    content = workspace.content
+
+    def samples() -> Iterator[NDArray[np.float32]]:
+        for image in images.images:
+            tensor = preprocess(read_image(content.verified(image.blob)), spec)[np.newaxis]
+            check_sample(tensor, model.input_shape, image.name)
+            yield tensor
+
+    return calibration_table(samples(), len(images.images), model, method, toolchain, driving, workspace)
+
+
+def calibration_table(
+    samples: Iterable[NDArray[np.float32]],
+    count: int,
+    model: TopModel,
+    method: str,
+    toolchain: Toolchain,
+    driving: Driving,
+    workspace: Workspace,
+) -> CalibrationTable:
+    """Have the compiler derive the ranges from tensors.
+
+    Args:
+        samples: Input tensors, float32 [1, C, H, W] each, in the order in which the compiler gets them.
+        count: How many there are.
+        model: The network at batch 1.
+        method: The compiler's name of the calibration method.
+        toolchain: The compiler.
+        driving: Threads and time-outs.
+        workspace: Where bytes are kept.
+
+    Returns:
+        The table, without the line that holds the time.
+
+    Raises:
+        CalibrationRefused: The table is not over as many samples as were given.
+        CommandError: The compiler failed.
+    """
+    content = workspace.content
+    planned = command.calibrate(count, method, timeout_s=driving.timeouts.calibrate)
+    with content.scratch("calibration-samples") as folder:
         paths = []
-        for index, image in enumerate(images.images):
-            tensor = preprocess(read_image(samples.verified(image.blob)), spec)
-            check_sample(tensor[np.newaxis], model.input_shape, image.name)
+        for index, tensor in enumerate(samples):
             paths.append(folder / f"{index:05d}.npz")
-            np.savez(paths[-1], **{model.input_name: tensor[np.newaxis]})  # type: ignore[arg-type]
+            np.savez(paths[-1], **{model.input_name: tensor})  # type: ignore[arg-type]
         inputs: dict[str, Blob | bytes] = {
             command.TOP_MLIR: model.mlir,
             model.weights_name: model.weights,
@@ -73,10 +110,8 @@ def calibrate(
             command.STATISTICS: Path(faster_statistics.__file__).read_bytes(),
         }
         with driven(planned, toolchain, workspace, inputs, omp_threads=driving.omp_threads) as ran:
-            table = stable_table((ran.folder / command.TABLE).read_bytes(), len(paths))
-            return CalibrationTable(
-                table=samples.put_bytes(table), images=len(paths), method=method, evidence=ran.evidence
-            )
+            table = content.put_bytes(stable_table((ran.folder / command.TABLE).read_bytes(), count))
+            return CalibrationTable(table=table, images=count, method=method, evidence=ran.evidence)
 
 
 def image_list(paths: list[Path]) -> bytes:

@@ -84,10 +84,9 @@ def measure(
         if len(seen.samples) < SAMPLE_IMAGES:
             seen.samples[image.name] = heads[0]
         size = (int(pixels.shape[0]), int(pixels.shape[1]))
-        top_k = decoded_top_k(protocol.name, protocol.top_k)
-        found = decode(heads, [size], spec=spec, conf=protocol.score_floor, top_k=top_k)
-        seen.detections[image.name] = by_protocol(protocol.name, found[0], protocol.top_k)
-    by_id = _by_id(dataset, seen.detections)
+        found = decode(heads, [size], spec=spec, conf=protocol.score_floor, top_k=decoded_top_k(protocol))
+        seen.detections[image.name] = by_protocol(protocol, found[0])
+    by_id = _of_dataset(dataset, seen.detections)
     accuracy = average_precision(dataset, by_id, max_detections=protocol.top_k) if judging.meaningful else None
     return Measured(
         rung=rung,
@@ -185,14 +184,27 @@ def _pixels(image: StoredImage, content: ContentStore) -> NDArray[np.uint8]:
         raise BadImage(image.name, "unreadable", f"The image {image.name} cannot be used: {error}") from error
 
 
-def _by_id(dataset: Dataset, detections: Mapping[str, Detections]) -> dict[int, Detections]:
-    """Key detections by image id, without classes that the data set does not name: it holds no truth about those."""
+def by_image_id(
+    detections: Mapping[str, Detections], names: Mapping[int, str], categories: int
+) -> dict[int, Detections]:
+    """Key detections by image id, without classes that the data set does not name: it holds no truth about those.
+
+    Args:
+        detections: By file name.
+        names: File name of each image id.
+        categories: How many classes the data set names.
+    """
     result = {}
-    for image in dataset.images:
-        found = detections[image.file_name]
-        kept = found.class_ids < len(dataset.categories)
-        result[image.id] = Detections(found.boxes_xyxy[kept], found.scores[kept], found.class_ids[kept])
+    for image, name in names.items():
+        found = detections[name]
+        kept = found.class_ids < categories
+        result[image] = Detections(found.boxes_xyxy[kept], found.scores[kept], found.class_ids[kept])
     return result
+
+
+def _of_dataset(dataset: Dataset, detections: Mapping[str, Detections]) -> dict[int, Detections]:
+    names = {image.id: image.file_name for image in dataset.images}
+    return by_image_id(detections, names, len(dataset.categories))
 
 
 def _worst(
@@ -200,7 +212,7 @@ def _worst(
 ) -> tuple[str, ...]:
     if reference is None:
         return ()
-    before = _by_id(dataset, load_detections(content, reference.detections))
+    before = _of_dataset(dataset, load_detections(content, reference.detections))
     return tuple(loss.file_name for loss in worst_images(dataset, before, found, WORST_IMAGES))
 
 

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from artifacts.measurements import Loss
+from artifacts.protocols import Limits
 from settings.model import Settings
-from settings.sections import ProtocolLimits
 from tasks.judgement import Verdict
 from tasks.publish import METRIC, Results
 from tasks.records import Compiled, Evidence, Measured, Record, Simulated
@@ -48,7 +48,7 @@ class About(Record):
     meaningful: bool
     compiler: str
     network: str
-    protocol: ProtocolLimits
+    protocol: Limits
 
 
 def about(settings: Settings, compiler: str) -> About:

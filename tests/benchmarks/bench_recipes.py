@@ -20,7 +20,6 @@ import pytest
 from numpy.typing import NDArray
 
 from artifacts.release import Variant
-from artifacts.store import Blob
 from inference.images import read_image
 from inference.preprocess import preprocess
 from settings.load import load_settings
@@ -28,10 +27,8 @@ from tasks.calibration_set import curate_images
 from tasks.compile import import_network, lower
 from tasks.gather import draw_scenes
 from tasks.loss import measure_loss
-from tasks.quantize import image_list, stable_table
-from tasks.records import CalibrationTable, Checkpoint, Evidence, ImageSet, Measured, StoredImage, Traced
-from tasks.toolchain import command, faster_statistics
-from tasks.toolchain.drive import driven
+from tasks.quantize import calibration_table
+from tasks.records import CalibrationTable, Checkpoint, ImageSet, Measured, StoredImage, Traced
 from tasks.toolchain.provision import cache_root, provision
 from tasks.trace import trace
 from tasks.validate import evaluate, evaluate_reference
@@ -142,23 +139,8 @@ class Bench:
         return Outcome(measured, f"{loss.low:.4f} to {loss.high:.4f}", ranges)
 
     def _table(self, images: Sequence[StoredImage], recipe: Recipe) -> CalibrationTable:
-        planned = command.calibrate(len(images), "kl", timeout_s=3600)
-        with self.content.scratch("samples") as folder:
-            paths = []
-            for index, image in enumerate(images):
-                tensor = recipe(read_image(self.content.verified(image.blob)))[np.newaxis]
-                paths.append(folder / f"{index:05d}.npz")
-                np.savez(paths[-1], **{self.model.input_name: tensor})  # type: ignore[arg-type]
-            inputs: dict[str, Blob | bytes] = {
-                command.TOP_MLIR: self.model.mlir,
-                self.model.weights_name: self.model.weights,
-                command.IMAGE_LIST: image_list(paths),
-                command.STATISTICS: Path(faster_statistics.__file__).read_bytes(),
-            }
-            with driven(planned, self.toolchain, self.workspace, inputs, omp_threads=2) as ran:
-                table = self.content.put_bytes(stable_table((ran.folder / command.TABLE).read_bytes(), len(images)))
-                evidence: Evidence = ran.evidence
-        return CalibrationTable(table=table, images=len(images), method="kl", evidence=evidence)
+        tensors = (recipe(read_image(self.content.verified(image.blob)))[np.newaxis] for image in images)
+        return calibration_table(tensors, len(images), self.model, "kl", self.toolchain, self.driving, self.workspace)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from artifacts.protocols import PROTOCOLS
+from artifacts.protocols import PROTOCOLS, limits
 from artifacts.release import PreprocessSpec
 from inference.decode import Detections, decode
 from inference.protocols import by_protocol, decoded_top_k
@@ -24,19 +24,19 @@ A, B, C = (1.9, 2.2, 11.95, 9.9), (-3.7, 4.0, 8.0, 8.5), (20.0, 20.0, 30.0, 30.0
 
 def test_coco_keeps_everything_as_it_is_up_to_its_number() -> None:
     all_of_it = found((A, 0.9, 1), (A, 0.8, 2), (B, 0.1, 3))
-    kept = by_protocol("coco", all_of_it, 100)
+    kept = by_protocol(limits("coco", top_k=100), all_of_it)
     np.testing.assert_array_equal(kept.boxes_xyxy, all_of_it.boxes_xyxy)
     assert kept.class_ids.tolist() == [1, 2, 3]
-    assert len(by_protocol("coco", all_of_it, 2)) == 2
+    assert len(by_protocol(limits("coco", top_k=2), all_of_it)) == 2
 
 
 def test_the_vendor_keeps_one_class_a_cell_before_it_counts_to_its_number() -> None:
-    kept = by_protocol("sophon-demo", found((A, 0.9, 1), (A, 0.8, 2), (B, 0.7, 3), (C, 0.6, 2)), 2)
+    kept = by_protocol(limits("sophon-demo", top_k=2), found((A, 0.9, 1), (A, 0.8, 2), (B, 0.7, 3), (C, 0.6, 2)))
     assert kept.class_ids.tolist() == [1, 3] and kept.scores.tolist() == [np.float32(0.9), np.float32(0.7)]
 
 
 def test_the_vendor_cuts_boxes_off_to_whole_pixels_as_int_does() -> None:
-    kept = by_protocol("sophon-demo", found((A, 0.9, 1), (B, 0.8, 1)), 75)
+    kept = by_protocol(limits("sophon-demo"), found((A, 0.9, 1), (B, 0.8, 1)))
     # int(left), int(top), int(width), int(height): towards zero, and the width before it is cut.
     assert kept.boxes_xyxy.tolist() == [[1, 2, 11, 9], [-3, 4, 8, 8]]
 
@@ -44,7 +44,7 @@ def test_the_vendor_cuts_boxes_off_to_whole_pixels_as_int_does() -> None:
 def test_nothing_found_stays_nothing() -> None:
     nothing = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int32))
     for name in PROTOCOLS:
-        assert len(by_protocol(name, nothing, 10)) == 0
+        assert len(by_protocol(limits(name, top_k=10), nothing)) == 0
 
 
 def test_of_real_heads_it_is_what_a_maximum_over_the_classes_would_give() -> None:
@@ -53,8 +53,8 @@ def test_of_real_heads_it_is_what_a_maximum_over_the_classes_would_give() -> Non
     heads[:, -2:] = generator.random((1, 2, 16, 16))
     heads[:, -4:-2] = generator.uniform(1, 9, (1, 2, 16, 16))
     top_k, floor = 30, 0.35
-    (one,) = decode(heads, [SIZE], spec=SPEC, conf=floor, top_k=decoded_top_k("sophon-demo", top_k))
-    kept = by_protocol("sophon-demo", one, top_k)
+    (one,) = decode(heads, [SIZE], spec=SPEC, conf=floor, top_k=decoded_top_k(limits("sophon-demo", top_k=top_k)))
+    kept = by_protocol(limits("sophon-demo", top_k=top_k), one)
 
     scores = 1 / (1 + np.exp(-heads[0, :-4].astype(np.float64)))
     around = np.pad(scores, ((0, 0), (1, 1), (1, 1)), constant_values=-1)
