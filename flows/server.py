@@ -16,7 +16,6 @@ import time
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
 from flows.errors import ServerNotReached, ServerNotStarted
@@ -74,12 +73,19 @@ class Server:
             if self._process.poll() is not None:
                 raise ServerNotStarted(f"ended with status {self._process.returncode} at its start", self._log_path)
             if time.monotonic() >= deadline:
-                self.stop()
+                self._end()  # the log stays, the error names it
                 raise ServerNotStarted(f"did not answer within {timeout_s:g} s", self._log_path)
             time.sleep(_POLL_S)
 
     def stop(self) -> None:
-        """End the server with all its processes. May be called twice."""
+        """End the server with all its processes; its log goes too where it was still empty. May be called twice."""
+        # Asked before the end: a request that is cut off by it can leave a traceback, which is no news about the build.
+        silent = self._log_path.exists() and self._log_path.stat().st_size == 0
+        self._end()
+        if silent:
+            self._log_path.unlink(missing_ok=True)
+
+    def _end(self) -> None:
         atexit.unregister(self.stop)
         self._process.terminate()
         try:
@@ -87,9 +93,6 @@ class Server:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        with suppress(OSError):
-            if self._log_path.stat().st_size == 0:
-                self._log_path.unlink()
 
 
 def check_reachable(api_url: str) -> None:
