@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,3 +17,12 @@ def coco_mini() -> Path:
     if not COCO_MINI.is_dir():
         pytest.skip("the photographs are not here: a folder shared/coco-mini is looked for beside the checkout")
     return COCO_MINI
+
+
+@pytest.fixture
+def nothing_is_collected() -> Iterator[None]:
+    """For a test that exhausts the stack: a finalizer of another test's garbage would run there, and fail for it."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()

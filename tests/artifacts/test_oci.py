@@ -162,6 +162,7 @@ def test_a_manifest_that_was_tampered_with_is_refused(edit: Callable[[Any], Any]
         read_manifest(edited(built().manifests["BM1684X"], edit), "BM1684X")
 
 
+@pytest.mark.usefixtures("nothing_is_collected")
 @settings(max_examples=300, deadline=None, derandomize=True)
 @given(
     data=st.binary(max_size=50) | st.just(b"[" * 99_999) | st.text(alphabet='{}[]":,0x\\u', max_size=40).map(str.encode)

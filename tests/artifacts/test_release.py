@@ -69,6 +69,7 @@ def test_a_newer_major_schema_is_refused_even_when_nothing_else_is_understood() 
         assert caught.value.found == "2.0"
 
 
+@pytest.mark.usefixtures("nothing_is_collected")
 @pytest.mark.parametrize(
     ("data", "message"),
     [

@@ -144,6 +144,7 @@ def test_both_alphabets_of_base64_are_read(alice: Signer) -> None:
     assert opened(envelope(alice, signatures=[url_safe], payload=payload), TYPE, [alice.key]).payload == PAYLOAD
 
 
+@pytest.mark.usefixtures("nothing_is_collected")
 @pytest.mark.parametrize(
     "data",
     [

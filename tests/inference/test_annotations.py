@@ -74,6 +74,7 @@ def test_a_file_that_is_wrong_is_refused_saying_where(tmp_path: Path, changes: A
         read_annotations(write(tmp_path, **changes))
 
 
+@pytest.mark.usefixtures("nothing_is_collected")
 @pytest.mark.parametrize("data", [b"", b"# Read me", b"\xff\xfe", b"[" * 100_000, b"[]"])
 def test_what_is_no_such_json_is_refused_saying_what_is_wanted(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "annotations.json"

@@ -187,6 +187,7 @@ def test_no_key_that_is_missing_is_reported_where_the_profile_could_not_be_read(
     assert "line 1" in str(caught.value)
 
 
+@pytest.mark.usefixtures("nothing_is_collected")
 @pytest.mark.parametrize(
     "make",
     [

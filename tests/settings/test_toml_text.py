@@ -21,6 +21,7 @@ def test_a_value_is_read_back_as_it_was_written_and_on_one_line(value: object) -
     assert "\n" not in text
 
 
+@pytest.mark.usefixtures("nothing_is_collected")
 @pytest.mark.parametrize("text", ["", "1\nb = 2", "1\n[b]", "a b", "[1", "\x00", "1" * 5000, "[" * 5000, '"""a\nb"""'])
 def test_what_is_not_one_value_on_one_line_is_refused(text: str) -> None:
     with pytest.raises(NotToml):
