@@ -71,6 +71,8 @@ $(READY): requirements.txt requirements-dev.txt constraints.txt
 	  { echo "The build environment needs about 3 GB here, $$free MB are free. Make space, then run this again."; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' || \
 	  { echo "Python's venv module is missing. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	@test ! -L $(VENV) || \
+	  { echo "$(VENV) is a link: what it points to would be emptied. Remove the link, then run this again."; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
 	$(RUN) -m pip install --quiet --constraint constraints.txt uv
 	$(VENV)/bin/uv pip install --quiet --python $(RUN) --constraint constraints.txt -r requirements-dev.txt
