@@ -115,6 +115,14 @@ class GateOutcome(Record):
     reasons: Tuple[str, ...] = Field(default=(), description="why not; empty when passed")
 
 
+class Quantization(Record):
+    """How an int8 bmodel was made."""
+
+    method: str = Field(description="how ranges were derived from the calibration images")
+    table_digest: Digest = Field(description="of the calibration table")
+    float_layers: Tuple[str, ...] = Field(default=(), description="the compiler's names of what stays in float")
+
+
 class VariantRecord(Record):
     """One bmodel of a release and what is known about it."""
 
@@ -129,6 +137,7 @@ class VariantRecord(Record):
     distances: Tuple[HeadDistance, ...] = Field(default=(), description="to the traced network in float32")
     simulator: Optional[SimulatorEvidence] = None
     gate: Optional[GateOutcome] = None
+    quantization: Optional[Quantization] = Field(default=None, description="None in float, and in older records")
     matching_scores: Tuple[Tuple[float, float], ...] = Field(
         default=(),
         description="scores of fp32, each with the score at which this model finds as many objects; rising",

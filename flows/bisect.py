@@ -22,7 +22,7 @@ from flows.run_log import join_page
 from settings.model import Settings
 from tasks.errors import ToolchainError
 from tasks.measurements import measurements
-from tasks.publish import assemble
+from tasks.release_record import assemble
 from tasks.toolchain import releases as index
 from tasks.verdict.compare import compare
 from tasks.verdict.figures import Measure, Side

@@ -19,6 +19,7 @@ from settings.errors import Problem, SettingsError
 from settings.load import load_settings
 from settings.matrix import MAX_BATCH, MatrixRow
 from settings.model import Settings
+from settings.quantize import Method
 from settings.toml_text import format_value
 from tasks.devices.records import Request
 
@@ -98,7 +99,7 @@ class BuildForm(Form):
         default=None,
         description="Images in the curated calibration set",
     )
-    calibration_method: Literal["kl", "max", "mse", "percentile9999", "aciq_gauss", "aciq_laplace"] | Empty = Field(
+    calibration_method: Method | Empty = Field(
         default=None,
         description="How the compiler derives a tensor's range from the calibration images",
     )

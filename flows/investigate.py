@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-from prefect.futures import PrefectFuture, as_completed
-
+from flows.escalate import Escalation, escalate
 from flows.findings import Findings
 from flows.preflight import prepare
 from flows.run_log import join_page
 from flows.runner import tasks_on
-from flows.variants import submit_variants
+from flows.settling import settle
+from flows.variants import Ground, Int8, Variants, rung_of, submit_variants
 from settings.model import Settings
+from tasks.attempts import NO_LABEL
 from tasks.calibration_set import curate_images
 from tasks.compile import import_network
 from tasks.gate import gate
 from tasks.gather import download_weights, gather
+from tasks.golden import golden_images
 from tasks.provide import provide_toolchain
 from tasks.publish import Results
 from tasks.quantize import calibrate
@@ -66,8 +65,16 @@ def _investigate(settings: Settings, workspace: Workspace) -> Findings:
 
     network = evaluate_network.submit(checkpoint, settings.network, traced, images, spec, judging, workspace)
     reference = evaluate_reference.submit(traced, images, spec, judging, workspace)
-    submitted = submit_variants(settings, models, table, traced, reference, images, compiler, workspace)
+    ground = Ground(settings, models, traced, reference, images, compiler, workspace)
+    first = Int8(table, settings.quantize.recipe, NO_LABEL)
+    submitted = Variants(scenes=golden_images(spec, workspace))
+    submit_variants(ground, first, variants, submitted)
     settle([*models.values(), *([] if table is None else [table]), network, reference, *submitted])
+    escalation = Escalation() if calibration is None else escalate(ground, submitted, first, calibration)
+    for rung, way in escalation.ways.items():
+        submitted.drop(rung)
+        submit_variants(ground, way, [one for one in variants if rung_of(one) == rung], submitted)
+    settle(list(submitted))
 
     found = Results(
         checkpoint=checkpoint,
@@ -82,26 +89,10 @@ def _investigate(settings: Settings, workspace: Workspace) -> Findings:
         simulated=tuple(submitted.simulated[variant].result() for variant in sorted(submitted.simulated)),
         verdicts=(),
         golden=submitted.golden_files(settings, workspace),
+        attempts=escalation.attempts(),
+        sensitivities=tuple(escalation.sensitivities[rung] for rung in sorted(escalation.sensitivities)),
     )
     return Findings(settings, spec, compiler, _judged(found, settings, workspace), workspace)
-
-
-def settle(futures: Sequence[PrefectFuture[Any]]) -> None:
-    """Wait for tasks, and raise what the first that failed raised.
-
-    A task whose input failed does not run at all, and asking it for its result hides the cause: name those inputs too.
-
-    Args:
-        futures: All tasks that were submitted.
-
-    Raises:
-        Exception: That of the task that failed.
-    """
-    for future in as_completed(list(futures)):
-        # Without this the state is asked of the server, which lags behind and may still call a failed task running.
-        future.wait()
-        if future.state.is_failed() or future.state.is_crashed():
-            future.result(raise_on_failure=True)
 
 
 def _judged(found: Results, settings: Settings, workspace: Workspace) -> Results:
@@ -113,7 +104,6 @@ def _judged(found: Results, settings: Settings, workspace: Workspace) -> Results
         found.reference,
         settings.gate,
         settings.simulator,
-        settings.quantize,
         workspace,
     )
     return found.model_copy(update={"verdicts": judgement.verdicts})

@@ -18,9 +18,10 @@ from flows.story import tell_findings, tell_release
 from settings.model import Settings
 from tasks.errors import GateFailed
 from tasks.measurements import measurements
-from tasks.publish import CHANNEL, PublishedRelease, Results, assemble, publish, release_files
+from tasks.publish import CHANNEL, PublishedRelease, Results, publish
 from tasks.push import push
 from tasks.records import Evidence
+from tasks.release_record import assemble, release_files
 from tasks.report.page import PAGE_TITLE, draw_report
 from tasks.report.text import about, failed, markdown, timings
 from tasks.report.view import commands

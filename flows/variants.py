@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from prefect.futures import PrefectFuture
 
 from artifacts.release import Variant
 from artifacts.store import Blob
 from settings.model import Settings
+from settings.quantize import Recipe
+from tasks.attempts import NO_LABEL, Label
 from tasks.compile import compile_variant, lower
-from tasks.golden import golden_files, golden_images, golden_values
+from tasks.golden import golden_files, golden_values
 from tasks.judgement import MeasuredLoss
 from tasks.loss import measure_loss
 from tasks.records import (
@@ -30,6 +33,46 @@ from tasks.toolchain.model import Toolchain
 from tasks.toolchain.tuning import tuned
 from tasks.validate import evaluate
 from tasks.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What every variant stands upon.
+
+    Attributes:
+        settings: What to build, and how.
+        models: The network in the compiler's form, by batch size; batch 1 is always there.
+        traced: The TorchScript.
+        reference: What was measured of it.
+        images: The evaluation set.
+        compiler: The toolchain.
+        workspace: Where bytes are kept.
+    """
+
+    settings: Settings
+    models: Mapping[int, PrefectFuture[TopModel]]
+    traced: Traced
+    reference: PrefectFuture[Measured]
+    images: ImageSet
+    compiler: Toolchain
+    workspace: Workspace
+
+
+class Int8(NamedTuple):
+    """How int8 is made.
+
+    Attributes:
+        table: Ranges; None where nothing is int8.
+        recipe: What stays in float.
+        attempt: What this way is called.
+    """
+
+    table: PrefectFuture[CalibrationTable] | None
+    recipe: Recipe
+    attempt: Label
+
+
+_FLOAT = (None, None, NO_LABEL)
 
 
 @dataclass
@@ -59,70 +102,82 @@ class Variants:
         for group in (self.lowered, self.compiled, self.measured, self.losses, self.simulated, self.golden):
             yield from group.values()  # type: ignore[misc]
 
+    def drop(self, rung: Variant) -> None:
+        """Take out what was submitted of a chip and precision, so that it can be made another way."""
+        for group in (self.lowered, self.compiled, self.measured, self.losses, self.simulated, self.golden):
+            of_rung = [one for one in group if (one.chip, one.precision) == (rung.chip, rung.precision)]
+            for variant in of_rung:
+                del group[variant]
+
     def golden_files(self, settings: Settings, workspace: Workspace) -> dict[str, Blob]:
         """Join what the rungs give for the golden inputs to the files that a release carries."""
         runs = [self.golden[rung].result() for rung in sorted(self.golden)]
-        return golden_files(self.scenes, runs, settings.simulator, settings.quantize, workspace.content)
+        return golden_files(self.scenes, runs, settings.simulator, workspace.content)
 
 
-def submit_variants(
-    settings: Settings,
-    models: Mapping[int, PrefectFuture[TopModel]],
-    table: PrefectFuture[CalibrationTable] | None,
-    traced: Traced,
-    reference: PrefectFuture[Measured],
-    images: ImageSet,
-    compiler: Toolchain,
-    workspace: Workspace,
-) -> Variants:
-    """Submit the work of every variant of the matrix.
+def submit_variants(ground: Ground, int8: Int8, variants: Iterable[Variant], submitted: Variants) -> None:
+    """Submit the work of some variants of the matrix.
 
     Args:
-        settings: What to build, and how.
-        models: The network in the compiler's form, by batch size; batch 1 is always there.
-        table: Ranges, for int8.
-        traced: The TorchScript.
-        reference: What was measured of it.
-        images: The evaluation set.
-        compiler: The toolchain.
-        workspace: Where bytes are kept.
-
-    Returns:
-        The futures.
+        ground: What all of them stand upon.
+        int8: How int8 is made.
+        variants: Which.
+        submitted: Where their futures go.
     """
-    spec = settings.preprocess.spec()
-    submitted = Variants(scenes=golden_images(spec, workspace))
-    driving, judging, simulator = settings.toolchain.driving, settings.evaluation.judging, settings.simulator
+    settings, compiler, workspace, images = ground.settings, ground.compiler, ground.workspace, ground.images
+    spec, simulator = settings.preprocess.spec(), settings.simulator
+    driving, judging = settings.toolchain.driving, settings.evaluation.judging
     limits = driving.timeouts
-    for wave in waves(settings.variants()):
+    for wave in waves(variants):
         for variant in wave:
-            ranges = table if variant.precision == "int8" else None
-            job = (ranges, settings.quantize, compiler, driving, workspace)
-            rung = Variant(chip=variant.chip, precision=variant.precision, batch=1)
+            table, recipe, attempt = int8 if variant.precision == "int8" else _FLOAT
+            job = (table, recipe, compiler, driving, workspace)
+            rung = rung_of(variant)
             if rung not in submitted.lowered:
-                submitted.lowered[rung] = lower.submit(rung, models[1], *job)
-            options = tuned(variant) if settings.toolchain.tuned else ()
-            own_spec = spec if variant.io == "raw" else None
-            submitted.compiled[variant] = compile_variant.submit(
-                variant, models[variant.batch], *job, options, own_spec
-            )
+                submitted.lowered[rung] = lower.submit(rung, ground.models[1], *job, attempt)
+            submitted.compiled[variant] = submit_compile(ground, variant, int8)
             if rung not in submitted.measured:
-                lowered = submitted.lowered[rung]
+                lowered, scenes = submitted.lowered[rung], submitted.scenes
                 submitted.measured[rung] = evaluate.submit(
-                    lowered, traced, reference, images, spec, judging, limits, compiler, workspace
+                    *(lowered, ground.traced, ground.reference, images, spec, judging),
+                    *(limits, compiler, workspace, attempt),
                 )
-                scenes = submitted.scenes
-                submitted.golden[rung] = golden_values.submit(lowered, scenes, spec, limits, compiler, workspace)
-                measured = submitted.measured[rung]
-                submitted.losses[rung] = measure_loss.submit(measured, reference, images, judging, workspace)
+                submitted.golden[rung] = golden_values.submit(
+                    lowered, scenes, spec, limits, compiler, workspace, attempt
+                )
+                submitted.losses[rung] = measure_loss.submit(
+                    submitted.measured[rung], ground.reference, images, judging, workspace, attempt
+                )
         for variant in wave:
             if simulator.skips(variant):
                 continue
-            measured = submitted.measured[Variant(chip=variant.chip, precision=variant.precision, batch=1)]
+            made, measured = submitted.compiled[variant], submitted.measured[rung_of(variant)]
+            attempt = int8.attempt if variant.precision == "int8" else NO_LABEL
             submitted.simulated[variant] = simulate.submit(
-                submitted.compiled[variant], measured, images, spec, simulator.images, limits, compiler, workspace
+                made, measured, images, spec, simulator.images, limits, compiler, workspace, attempt
             )
-    return submitted
+
+
+def submit_compile(ground: Ground, variant: Variant, int8: Int8) -> PrefectFuture[Compiled]:
+    """Submit the compile of one variant; the same that was submitted before is found in the store.
+
+    Args:
+        ground: What it stands upon.
+        variant: Which.
+        int8: How int8 is made.
+    """
+    settings = ground.settings
+    table, recipe, attempt = int8 if variant.precision == "int8" else _FLOAT
+    options = tuned(variant) if settings.toolchain.tuned else ()
+    spec = settings.preprocess.spec() if variant.io == "raw" else None
+    model, driving = ground.models[variant.batch], settings.toolchain.driving
+    job = (variant, model, table, recipe, ground.compiler, driving, ground.workspace)
+    return compile_variant.submit(*job, options, spec, attempt)
+
+
+def rung_of(variant: Variant) -> Variant:
+    """The rung of the loss ladder that a variant is on: batch, cores and kind of input give the same numbers."""
+    return Variant(chip=variant.chip, precision=variant.precision, batch=1)
 
 
 def waves(variants: Iterable[Variant]) -> tuple[list[Variant], list[Variant]]:

@@ -7,6 +7,7 @@ from settings.gate import CosineFloors, GateSettings, HeadFloors
 from settings.load import known_profiles, load_settings
 from settings.matrix import MatrixRow, SimulatorSettings, expand
 from settings.model import Settings, schema
+from settings.quantize import Attempt, QuantizeSettings, Recipe
 from settings.sections import (
     CalibrationSettings,
     Curation,
@@ -14,7 +15,6 @@ from settings.sections import (
     NetworkSettings,
     PreprocessSettings,
     ProtocolSettings,
-    QuantizeSettings,
     ReleaseSettings,
     StoreSettings,
     TimeoutSettings,
@@ -23,6 +23,7 @@ from settings.sections import (
 from settings.sources import CocoSource, FileSource, FolderSource, GeneratedSource, LabelledFolderSource
 
 __all__ = [
+    "Attempt",
     "CalibrationSettings",
     "CocoSource",
     "CosineFloors",
@@ -40,6 +41,7 @@ __all__ = [
     "Problem",
     "ProtocolSettings",
     "QuantizeSettings",
+    "Recipe",
     "ReleaseSettings",
     "Settings",
     "SettingsError",

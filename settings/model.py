@@ -16,13 +16,13 @@ from settings.matrix import MatrixRow, SimulatorSettings, expand
 from settings.operations import ExchangeSettings, KeepSettings, MarginSettings, RunnerSettings
 from settings.part import Part
 from settings.problems import DEFAULT
+from settings.quantize import QuantizeSettings
 from settings.schema import KeyPath, Node, find, holds_locations, inlined
 from settings.sections import (
     CalibrationSettings,
     EvaluationSettings,
     NetworkSettings,
     PreprocessSettings,
-    QuantizeSettings,
     ReleaseSettings,
     StoreSettings,
     ToolchainSettings,

@@ -12,6 +12,7 @@ from artifacts.reference import parse_reference
 from artifacts.release import PreprocessSpec
 from settings.locations import LocalPath
 from settings.part import Fraction, Part, Seconds, Seed
+from settings.quantize import Method
 from settings.sources import GeneratedSource, ImageSource, LabelledSource
 
 
@@ -60,9 +61,7 @@ class CalibrationSettings(Curation):
     """The curated set and what the compiler makes of it."""
 
     source: ImageSource = Field(description="candidate images; none of them may be in the evaluation set")
-    method: Literal["kl", "max", "mse", "percentile9999", "aciq_gauss", "aciq_laplace"] = Field(
-        default="kl", description="how the compiler derives a tensor's range from the samples"
-    )
+    method: Method = Field(default="kl", description="how the compiler derives a tensor's range from the samples")
 
     @property
     def curation(self) -> Curation:
@@ -175,16 +174,6 @@ class ToolchainSettings(Part):
     def driving(self) -> Driving:
         """How the compiler is driven, without which release it is or what Python made its environment."""
         return Driving(omp_threads=self.omp_threads, timeouts=self.timeouts)
-
-
-class QuantizeSettings(Part):
-    """What stays in floating point in an int8 bmodel."""
-
-    float_tail: bool = Field(
-        default=True,
-        description="keep the concatenation and the last convolution of each head in float; without it one int8 scale "
-        "serves heatmap, size and offset, and the small ones die",
-    )
 
 
 class ReleaseSettings(Part):

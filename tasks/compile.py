@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 
-from artifacts.bmodel import TensorInfo, content_digest, normalisable, normalised, read_bmodel
-from artifacts.files import storage_errors
+from artifacts.bmodel import normalisable
 from artifacts.release import PreprocessSpec, Variant
 from artifacts.store import Blob
-from settings.sections import Driving, QuantizeSettings
+from settings.quantize import Recipe
+from settings.sections import Driving
+from tasks.attempts import NO_LABEL, Label
+from tasks.compiled import read_compiled
 from tasks.errors import CommandTimedOut, GraphError, ResultRefused
-from tasks.records import CalibrationTable, Compiled, Lowered, TopModel, Traced
+from tasks.records import CalibrationTable, Compiled, Lowered, Quantized, TopModel, Traced
 from tasks.step import step
-from tasks.toolchain import command, graph
+from tasks.toolchain import command, graph, rules
 from tasks.toolchain.drive import Ran, driven
 from tasks.toolchain.float_weights import without_subnormals
 from tasks.toolchain.model import Toolchain
 from tasks.toolchain.raw_input import with_preprocessing
 from tasks.workspace import Workspace
 
-_FLOAT_MODE = {"BM1684": "F32", "BM1684X": "F16", "BM1688": "F16"}
+FLOAT_MODE = {"BM1684": "F32", "BM1684X": "F16", "BM1688": "F16"}
+"""In what a chip computes the layers that stay in float."""
 
 
 @step(version=1, slot="import b{batch}", retries=1, retry_on=(CommandTimedOut,))
@@ -63,15 +66,16 @@ def import_network(
         )
 
 
-@step(version=2, slot="lower {variant.chip} {variant.precision}", retries=1, retry_on=(CommandTimedOut,))
+@step(version=3, slot="lower {variant.chip} {variant.precision}{attempt}", retries=1, retry_on=(CommandTimedOut,))
 def lower(
     variant: Variant,
     model: TopModel,
     table: CalibrationTable | None,
-    quantize: QuantizeSettings,
+    recipe: Recipe | None,
     toolchain: Toolchain,
     driving: Driving,
     workspace: Workspace,
+    attempt: Label = NO_LABEL,
 ) -> Lowered:
     """Lower the network to a chip's dialect, for the interpreter.
 
@@ -79,10 +83,11 @@ def lower(
         variant: Chip and precision; batch and cores are 1.
         model: The network at batch 1.
         table: Ranges, for int8.
-        quantize: What stays in float.
+        recipe: What stays in float; None for what is in float anyway.
         toolchain: The compiler.
         driving: Threads and time-outs.
         workspace: Where bytes are kept.
+        attempt: For which attempt at int8.
 
     Returns:
         The lowered network.
@@ -92,31 +97,67 @@ def lower(
         GraphError: A rule about layers found nothing.
     """
     network = graph.parse(workspace.content.verified(model.mlir).read_text())
-    inputs = _inputs(variant, model, network, table, quantize, workspace)
-    planned = command.lower(variant, quantize_table=command.QUANTIZE_TABLE in inputs, timeout_s=driving.timeouts.lower)
-    with driven(planned, toolchain, workspace, inputs, omp_threads=driving.omp_threads) as ran:
-        mlir = next(ran.folder.glob("*_tpu.mlir"))
+    kept = float_layers(variant, network, recipe)
+    with lowering(variant, model, network, table, kept, toolchain, driving, workspace) as ran:
+        mlir = next(ran.folder.glob(command.LOWERED))
         weights_name = graph.weight_file(mlir.read_text())
         return Lowered(
             variant=variant,
             mlir=workspace.content.put_file(mlir),
             weights=workspace.content.put_file(ran.folder / weights_name),
             weights_name=weights_name,
+            quantized=quantized(table, kept),
             evidence=ran.evidence,
         )
 
 
-@step(version=2, slot="compile {variant.path}", retries=1, retry_on=(CommandTimedOut,))
+@contextmanager
+def lowering(
+    variant: Variant,
+    model: TopModel,
+    network: graph.Graph,
+    table: CalibrationTable | None,
+    kept: tuple[str, ...],
+    toolchain: Toolchain,
+    driving: Driving,
+    workspace: Workspace,
+) -> Iterator[Ran]:
+    """Lower the network in a scratch folder.
+
+    Args:
+        variant: Chip and precision; batch and cores are 1.
+        model: The network at batch 1.
+        network: The same, as it was read.
+        table: Ranges, for int8.
+        kept: Layers that stay in float.
+        toolchain: The compiler.
+        driving: Threads and time-outs.
+        workspace: Where bytes are kept.
+
+    Yields:
+        The command, in whose folder the lowered network lies until the block is left.
+
+    Raises:
+        CommandError: The compiler failed.
+    """
+    inputs = _inputs(variant, model, network, table, kept, workspace)
+    planned = command.lower(variant, quantize_table=command.QUANTIZE_TABLE in inputs, timeout_s=driving.timeouts.lower)
+    with driven(planned, toolchain, workspace, inputs, omp_threads=driving.omp_threads) as ran:
+        yield ran
+
+
+@step(version=3, slot="compile {variant.path}{attempt}", retries=1, retry_on=(CommandTimedOut,))
 def compile_variant(
     variant: Variant,
     model: TopModel,
     table: CalibrationTable | None,
-    quantize: QuantizeSettings,
+    recipe: Recipe | None,
     toolchain: Toolchain,
     driving: Driving,
     workspace: Workspace,
     options: tuple[str, ...] = (),
     spec: PreprocessSpec | None = None,
+    attempt: Label = NO_LABEL,
 ) -> Compiled:
     """Compile one bmodel and read back what it is.
 
@@ -124,12 +165,13 @@ def compile_variant(
         variant: What to compile.
         model: The network at the variant's batch size.
         table: Ranges, for int8; one table, made at batch 1, serves all chips and batches.
-        quantize: What stays in float.
+        recipe: What stays in float; None for what is in float anyway.
         toolchain: The compiler.
         driving: Threads and time-outs.
         workspace: Where bytes are kept.
         options: Further options of the compiler, as `tuned` chooses them.
         spec: How an image becomes the input tensor; what takes raw pixels does it itself.
+        attempt: For which attempt at int8.
 
     Returns:
         The bmodel, its time stamp set to a fixed one so that the same work gives the same bytes.
@@ -140,7 +182,8 @@ def compile_variant(
         BmodelError: It is damaged.
     """
     network = graph.parse(workspace.content.verified(model.mlir).read_text())
-    inputs = _inputs(variant, model, network, table, quantize, workspace)
+    kept = float_layers(variant, network, recipe)
+    inputs = _inputs(variant, model, network, table, kept, workspace)
     if variant.io == "raw":
         inputs[command.TOP_MLIR] = _raw_input(variant, model, spec, workspace)
     plan = partial(
@@ -151,7 +194,7 @@ def compile_variant(
         options=options,
     )
     drive = partial(driven, toolchain=toolchain, workspace=workspace, inputs=inputs, omp_threads=driving.omp_threads)
-    read = partial(_compiled, variant, model.input_shape, network.output_shapes, quantize, workspace)
+    read = partial(read_compiled, variant, model.input_shape, network, quantized(table, kept), workspace)
     with drive(plan()) as ran:
         if normalisable((ran.folder / command.BMODEL).read_bytes()):
             return read(ran)
@@ -159,48 +202,26 @@ def compile_variant(
         return read(ran)
 
 
-def _compiled(
-    variant: Variant,
-    input_shape: tuple[int, ...],
-    output_shapes: tuple[tuple[int, ...], ...],
-    quantize: QuantizeSettings,
-    workspace: Workspace,
-    ran: Ran,
-) -> Compiled:
-    path = ran.folder / "normalised.bmodel"
-    with storage_errors(ran.folder):
-        path.write_bytes(normalised((ran.folder / command.BMODEL).read_bytes()))
-    found, outputs, memory = _judge(path, variant, input_shape, output_shapes, quantize)
-    return Compiled(
-        variant=variant,
-        bmodel=workspace.content.put_file(path),
-        # Not the blob's digest: on BM1684 a word left uninitialised may even change the file's layout.
-        content_digest=content_digest(path),
-        inputs=found,
-        outputs=outputs,
-        device_memory=memory,
-        estimated_ms=_estimate(ran.folder.glob(command.profiles(variant))),
-        evidence=ran.evidence,
-    )
+def quantized(table: CalibrationTable | None, kept: tuple[str, ...]) -> Quantized | None:
+    """Write down how int8 was made; None without a table."""
+    return None if table is None else Quantized(method=table.method, table=table.table.digest, float_layers=kept)
 
 
-def float_layers(variant: Variant, network: graph.Graph, quantize: QuantizeSettings) -> str | None:
-    """Decide which layers of an int8 variant stay in float.
+def float_layers(variant: Variant, network: graph.Graph, recipe: Recipe | None) -> tuple[str, ...]:
+    """Decide which layers of a variant stay in float beside those of a variant that is in float anyway.
 
     Args:
         variant: Chip and precision.
-        network: The network that the rule is applied to.
-        quantize: Whether the rule for the heads is on.
+        network: The network that the rules are applied to.
+        recipe: What stays in float.
 
     Returns:
-        A quantize table, None where nothing stays in float.
+        The compiler's layer names.
 
     Raises:
-        GraphError: The rule finds no heads.
+        GraphError: A rule finds no layer.
     """
-    if variant.precision != "int8" or not quantize.float_tail:
-        return None
-    return graph.quantize_table(network, graph.head_tail(network), _FLOAT_MODE[variant.chip])
+    return rules.float_layers(network, recipe) if variant.precision == "int8" and recipe is not None else ()
 
 
 def _inputs(
@@ -208,7 +229,7 @@ def _inputs(
     model: TopModel,
     network: graph.Graph,
     table: CalibrationTable | None,
-    quantize: QuantizeSettings,
+    kept: tuple[str, ...],
     workspace: Workspace,
 ) -> dict[str, Blob | bytes]:
     inputs: dict[str, Blob | bytes] = {command.TOP_MLIR: model.mlir, model.weights_name: model.weights}
@@ -216,12 +237,11 @@ def _inputs(
         if table is None:
             raise ResultRefused(f"{variant.path} needs a calibration table; none was made.")
         inputs[command.TABLE] = table.table
-        float_table = float_layers(variant, network, quantize)
-        if float_table is not None:
-            inputs[command.QUANTIZE_TABLE] = float_table.encode()
-            if _FLOAT_MODE[variant.chip] == "F16":
-                weights = workspace.content.verified(model.weights)
-                names = graph.filters(network, graph.head_tail(network))
+        if kept:
+            mode = FLOAT_MODE[variant.chip]
+            inputs[command.QUANTIZE_TABLE] = graph.quantize_table(network, kept, mode).encode()
+            if mode == "F16":
+                weights, names = workspace.content.verified(model.weights), graph.filters(network, kept)
                 inputs[model.weights_name] = without_subnormals(weights, names)
     return inputs
 
@@ -244,46 +264,3 @@ def _check_shapes(network: graph.Graph, input_shape: tuple[int, ...], output_sha
             f"The compiler made a network {found} -> {made} out of a module {input_shape} -> {output_shape}. It exits "
             "0 on shapes that the module itself refuses; check the preprocess size in the settings."
         )
-
-
-def _judge(
-    path: Path,
-    variant: Variant,
-    input_shape: tuple[int, ...],
-    output_shapes: tuple[tuple[int, ...], ...],
-    quantize: QuantizeSettings,
-) -> tuple[tuple[TensorInfo, ...], tuple[TensorInfo, ...], int]:
-    info = read_bmodel(path)
-    problems = []
-    if info.chip != variant.chip:
-        problems.append(f"it is for {info.chip}")
-    stages = [stage for net in info.nets for stage in net.stages]
-    if len(stages) != 1 or len(stages[0].inputs) != 1 or len(stages[0].outputs) != 1:
-        raise ResultRefused(f"{variant.path}: the bmodel must hold one network with one input and one output.")
-    stage = stages[0]
-    if stage.core_num != variant.cores:
-        problems.append(f"it is for {stage.core_num} core(s)")
-    shapes = tuple(stage.inputs[0].shape), (tuple(stage.outputs[0].shape),)
-    if shapes != (input_shape, output_shapes):
-        problems.append(f"its shapes are {shapes[0]} -> {shapes[1]}, not {input_shape} -> {output_shapes}")
-    types, expected = (stage.inputs[0].dtype, stage.outputs[0].dtype), _types(variant, quantize)
-    if types != expected:
-        problems.append(f"it takes {types[0]} and gives {types[1]}, not {expected[0]} and {expected[1]}")
-    if not info.weight_sha256_ok:
-        problems.append("its weights do not match their own checksum")
-    if problems:
-        raise ResultRefused(f"{variant.path}: the compiler exited 0, but the bmodel is refused: {', '.join(problems)}.")
-    return tuple(stage.inputs), tuple(stage.outputs), info.device_memory.total
-
-
-def _types(variant: Variant, quantize: QuantizeSettings) -> tuple[str, str]:
-    if variant.io == "float":
-        return "float32", "float32"
-    return "uint8", "float16" if quantize.float_tail else "int8"
-
-
-def _estimate(profiles: Iterable[Path]) -> float | None:
-    # One profile a core; the slowest core decides.
-    texts = (path.read_text(errors="replace") for path in profiles)
-    estimates = [ms for ms in map(command.estimated_ms, texts) if ms is not None]
-    return max(estimates, default=None)

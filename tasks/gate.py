@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from artifacts.measurements import Loss
 from settings.gate import GateSettings
 from settings.matrix import SimulatorSettings
-from settings.sections import QuantizeSettings
 from tasks.bootstrap import Proof, images_needed, proof
 from tasks.judgement import Judgement, MeasuredLoss, Verdict
-from tasks.records import Compiled, Measured, Simulated
+from tasks.records import Compiled, HeadDistance, Measured, Simulated, is_mixed
 from tasks.step import step
 from tasks.toolchain.tuning import tuned
 from tasks.workspace import Workspace
@@ -25,7 +25,6 @@ def gate(
     reference: Measured,
     thresholds: GateSettings,
     simulator: SimulatorSettings,
-    quantize: QuantizeSettings,
     workspace: Workspace,
 ) -> Judgement:
     """Judge every variant.
@@ -38,7 +37,6 @@ def gate(
         reference: The TorchScript's accuracy.
         thresholds: What a variant must keep.
         simulator: How far simulator and interpreter may be apart.
-        quantize: Whether int8 has a float tail.
         workspace: Where bytes are kept.
 
     Returns:
@@ -57,7 +55,6 @@ def gate(
                 reference,
                 thresholds,
                 simulator,
-                quantize,
             )
             for one in compiled
         )
@@ -72,7 +69,6 @@ def judge(
     reference: Measured,
     thresholds: GateSettings,
     simulator: SimulatorSettings,
-    quantize: QuantizeSettings,
 ) -> Verdict:
     """Judge one variant: head by head, never on the whole output, where the large head hides the small ones.
 
@@ -84,36 +80,14 @@ def judge(
         reference: The TorchScript.
         thresholds: What it must keep.
         simulator: How far simulator and interpreter may be apart.
-        quantize: Whether int8 has a float tail.
 
     Returns:
         The verdict, with every reason.
     """
     precision = compiled.variant.precision
-    reasons: list[str] = []
-    unjudged: list[str] = []
-    open_question: str | None = None
-    floors: Mapping[str, float] = getattr(thresholds.min_cosine, precision).model_dump()
-    for head, floor in floors.items():
-        distance = measured.distances.get(head)
-        if distance is None:
-            reasons.append(f"the distance of {head} was not measured")
-        elif not distance.cosine >= floor:
-            reasons.append(f"cosine of {head} is {distance.cosine:.5f}, below {floor:g}")
-    key = "max_ap_drop" if precision == "int8" else "max_ap_drop_fp16"
-    limit: float = getattr(thresholds, key)
-    if reference.ap is None:
-        unjudged.append("AP: the weights are a stand-in, or the evaluation set has no boxes")
-    elif measured.ap is None or loss is None:
-        reasons.append("AP was not measured")
-    elif (shown := proof(loss, limit)) is not Proof.KEPT:
-        open_question = None if shown is Proof.BROKEN else _open_question(loss, limit, key)
-        reasons.append(
-            open_question
-            or f"AP falls by {loss.drop:.4f} to {measured.ap:.4f}, by more than the {limit:g} allowed with 95 % "
-            f"confidence (at least {loss.low:.4f}, {loss.images} images)"
-        )
-    allowed = tolerance(precision, simulator, quantize)
+    standing = stands(precision, measured, loss, reference, thresholds)
+    reasons, unjudged = list(standing.reasons), list(standing.unjudged)
+    allowed = tolerance(precision, is_mixed(compiled.quantized), simulator)
     if simulated is None:
         if simulator.skips(compiled.variant):
             unjudged.append("simulator: left out by the settings")
@@ -131,8 +105,91 @@ def judge(
         passed=not reasons,
         reasons=tuple(reasons),
         unjudged=tuple(unjudged),
-        undecided=open_question is not None and len(reasons) == 1,
+        undecided=standing.undecided and len(reasons) == 1,
     )
+
+
+class Standing(NamedTuple):
+    """What the gate says of one chip and precision, whatever its bmodels are.
+
+    Attributes:
+        reasons: Why it is not taken; empty where it is.
+        unjudged: What was not judged, and why.
+        undecided: Whether one of the reasons is that there are too few images to tell.
+    """
+
+    reasons: tuple[str, ...]
+    unjudged: tuple[str, ...]
+    undecided: bool
+
+
+def stands(
+    precision: str, measured: Measured, loss: Loss | None, reference: Measured, thresholds: GateSettings
+) -> Standing:
+    """Judge what a chip and precision give in the interpreter.
+
+    Args:
+        precision: Which.
+        measured: What was measured of it.
+        loss: What it loses against the TorchScript; None where that was not measured.
+        reference: The TorchScript.
+        thresholds: What it must keep.
+
+    Returns:
+        Every reason against it.
+    """
+    reasons = too_far(precision, measured.distances, thresholds)
+    limit: float = getattr(thresholds, _limit_key(precision))
+    if reference.ap is None:
+        return Standing(reasons, ("AP: the weights are a stand-in, or the evaluation set has no boxes",), False)
+    if measured.ap is None or loss is None:
+        return Standing((*reasons, "AP was not measured"), (), False)
+    shown = proof(loss, limit)
+    if shown is Proof.KEPT:
+        return Standing(reasons, (), False)
+    if shown is Proof.OPEN:
+        return Standing((*reasons, _open_question(loss, limit, _limit_key(precision))), (), True)
+    broken = (
+        f"AP falls by {loss.drop:.4f} to {measured.ap:.4f}, by more than the {limit:g} allowed with 95 % "
+        f"confidence (at least {loss.low:.4f}, {loss.images} images)"
+    )
+    return Standing((*reasons, broken), (), False)
+
+
+def too_far(precision: str, distances: Mapping[str, HeadDistance], thresholds: GateSettings) -> tuple[str, ...]:
+    """Say which heads are too far from the original's, head by head: a whole output hides its small heads.
+
+    Args:
+        precision: Of what was measured.
+        distances: By head.
+        thresholds: The least cosines.
+    """
+    reasons = []
+    floors: Mapping[str, float] = getattr(thresholds.min_cosine, precision).model_dump()
+    for head, floor in floors.items():
+        distance = distances.get(head)
+        if distance is None:
+            reasons.append(f"the distance of {head} was not measured")
+        elif not distance.cosine >= floor:
+            reasons.append(f"cosine of {head} is {distance.cosine:.5f}, below {floor:g}")
+    return tuple(reasons)
+
+
+def hopeless(standing: Standing, loss: Loss | None, thresholds: GateSettings) -> bool:
+    """Tell whether another way to make int8 is called for: more images alone will not let this one through.
+
+    Args:
+        standing: What the gate says of int8.
+        loss: What it loses.
+        thresholds: What it must keep.
+    """
+    if standing.undecided and len(standing.reasons) == 1:
+        return loss is not None and loss.drop > thresholds.max_ap_drop
+    return bool(standing.reasons)
+
+
+def _limit_key(precision: str) -> str:
+    return "max_ap_drop" if precision == "int8" else "max_ap_drop_fp16"
 
 
 def _open_question(loss: Loss, limit: float, key: str) -> str:
@@ -149,16 +206,21 @@ def _open_question(loss: Loss, limit: float, key: str) -> str:
     )
 
 
-def tolerance(precision: str, simulator: SimulatorSettings, quantize: QuantizeSettings) -> float:
+def tolerance(precision: str, mixed: bool, simulator: SimulatorSettings) -> float:
     """Tell how far simulator and interpreter may be apart.
 
     Whole int8 must be equal bit by bit. Where float16 arithmetic takes part, the two round in different places.
+
+    Args:
+        precision: Of the bmodel.
+        mixed: Whether it is int8 with layers in float.
+        simulator: What the settings allow.
 
     Returns:
         The largest allowed absolute difference of a head tensor's value.
     """
     if precision == "fp32":
         return simulator.max_abs_fp32
-    if precision == "int8" and not quantize.float_tail:
+    if precision == "int8" and not mixed:
         return 0.0
     return simulator.max_abs

@@ -13,11 +13,12 @@ from artifacts.golden import GOLDEN_FOLDER, GOLDEN_TITLE, Golden, GoldenHead, Go
 from artifacts.release import PreprocessSpec
 from artifacts.store import Blob, ContentStore
 from settings.matrix import SimulatorSettings
-from settings.sections import QuantizeSettings, TimeoutSettings
+from settings.sections import TimeoutSettings
+from tasks.attempts import NO_LABEL, Label
 from tasks.distance import HEADS
 from tasks.errors import ResultRefused
 from tasks.gate import tolerance
-from tasks.records import GoldenValues, ImageSet, Lowered, StoredImage
+from tasks.records import GoldenValues, ImageSet, Lowered, StoredImage, is_mixed
 from tasks.rungs import Tensor, input_batch
 from tasks.sample.scenes import render_scene
 from tasks.step import step
@@ -61,7 +62,7 @@ def golden_scene(number: int, spec: PreprocessSpec) -> NDArray[np.uint8]:
     return np.asarray(placed, dtype=np.uint8)
 
 
-@step(version=1, slot="golden {lowered.variant.chip} {lowered.variant.precision}")
+@step(version=2, slot="golden {lowered.variant.chip} {lowered.variant.precision}{attempt}")
 def golden_values(
     lowered: Lowered,
     images: ImageSet,
@@ -69,6 +70,7 @@ def golden_values(
     limits: TimeoutSettings,
     toolchain: Toolchain,
     workspace: Workspace,
+    attempt: Label = NO_LABEL,
 ) -> GoldenValues:
     """Run the golden inputs through one chip and precision in the compiler's interpreter.
 
@@ -79,6 +81,7 @@ def golden_values(
         limits: Longest time for one image.
         toolchain: The compiler.
         workspace: Where bytes are kept.
+        attempt: Which attempt at int8 it is.
 
     Returns:
         The values at some positions.
@@ -97,7 +100,8 @@ def golden_values(
                 raise ResultRefused(f"{label}: the output for {image.name} holds NaN or infinity.")
             found.append([head.model_dump(mode="json") for head in sampled(heads, number)])
     shape = (int(heads.shape[0]), int(heads.shape[1]), int(heads.shape[2]))
-    return GoldenValues(variant=variant, shape=shape, values=content.put_bytes(json.dumps(found).encode()))
+    values = content.put_bytes(json.dumps(found).encode())
+    return GoldenValues(variant=variant, shape=shape, values=values, mixed=is_mixed(lowered.quantized))
 
 
 def sampled(heads: Tensor, number: int) -> Iterator[GoldenHead]:
@@ -126,7 +130,6 @@ def golden_files(
     images: ImageSet,
     runs: Sequence[GoldenValues],
     simulator: SimulatorSettings,
-    quantize: QuantizeSettings,
     content: ContentStore,
 ) -> dict[str, Blob]:
     """Join what was run to the files that a release carries.
@@ -135,7 +138,6 @@ def golden_files(
         images: The golden inputs.
         runs: What each chip and precision gave.
         simulator: How far simulator and interpreter may be apart: a device may be as far.
-        quantize: Whether int8 has a float tail.
         content: Where bytes are kept.
 
     Returns:
@@ -149,7 +151,7 @@ def golden_files(
             GoldenOutput(
                 chip=run.variant.chip,
                 precision=run.variant.precision,
-                tolerance=tolerance(run.variant.precision, simulator, quantize),
+                tolerance=tolerance(run.variant.precision, run.mixed, simulator),
                 images=json.loads(content.verified(run.values).read_bytes()),
             )
             for run in runs

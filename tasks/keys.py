@@ -13,6 +13,7 @@ from artifacts.digest import canonical_json, digest_bytes, hex_of
 from artifacts.release import Variant
 from artifacts.store import Blob
 from settings.sections import TimeoutSettings
+from tasks.attempts import Label
 from tasks.errors import KeyFailure
 from tasks.records import Evidence
 from tasks.toolchain.model import Toolchain
@@ -21,8 +22,8 @@ from tasks.workspace import Workspace
 Fact = str | int | float | bool | None
 Fields = dict[str, Fact]
 
-# Where the work is done, how long it may take and how it went: none of it is a fact about the result.
-_NO_FACTS = (Workspace, TimeoutSettings, Evidence)
+# Where the work is done, how long it may take, how it went and what it is called: no facts about the result.
+_NO_FACTS = (Workspace, TimeoutSettings, Evidence, Label)
 
 
 def key_fields(name: str, version: int, arguments: Mapping[str, Any]) -> Fields:

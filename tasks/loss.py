@@ -5,6 +5,7 @@ from __future__ import annotations
 from artifacts.measurements import Loss
 from inference.annotations import read_annotations
 from settings.sections import Judging
+from tasks.attempts import NO_LABEL, Label
 from tasks.bootstrap import judged_images, paired_loss
 from tasks.judgement import MeasuredLoss
 from tasks.records import ImageSet, Measured
@@ -14,9 +15,14 @@ from tasks.step import step
 from tasks.workspace import Workspace
 
 
-@step(version=1, slot="loss {measured.variant.chip} {measured.variant.precision}")
+@step(version=1, slot="loss {measured.variant.chip} {measured.variant.precision}{attempt}")
 def measure_loss(
-    measured: Measured, reference: Measured, images: ImageSet, judging: Judging, workspace: Workspace
+    measured: Measured,
+    reference: Measured,
+    images: ImageSet,
+    judging: Judging,
+    workspace: Workspace,
+    attempt: Label = NO_LABEL,
 ) -> MeasuredLoss:
     """Compare what a rung found with what the TorchScript found, on the same images.
 
@@ -28,6 +34,7 @@ def measure_loss(
         images: The evaluation set.
         judging: How accuracy is measured.
         workspace: Where bytes are kept.
+        attempt: Which attempt at int8 it is.
 
     Returns:
         The loss, and which scores mean the same; neither where accuracy was not measured or nothing is annotated.

@@ -14,6 +14,7 @@ from artifacts.store import Blob
 from inference.images import read_image
 from inference.preprocess import preprocess
 from settings.sections import Driving
+from tasks.attempts import NO_LABEL, Label
 from tasks.errors import CalibrationRefused, CommandTimedOut
 from tasks.records import CalibrationSet, CalibrationTable, TopModel
 from tasks.step import step
@@ -27,7 +28,7 @@ _USED = re.compile(rb"^# sample number: (\d+)\s*$", re.M)
 _RANGE_FIELDS = 3  # after the tensor's name: threshold, min, max
 
 
-@step(version=1, slot="calibrate", retries=1, retry_on=(CommandTimedOut,))
+@step(version=1, slot="calibrate{attempt}", retries=1, retry_on=(CommandTimedOut,))
 def calibrate(
     model: TopModel,
     images: CalibrationSet,
@@ -36,6 +37,7 @@ def calibrate(
     toolchain: Toolchain,
     driving: Driving,
     workspace: Workspace,
+    attempt: Label = NO_LABEL,
 ) -> CalibrationTable:
     """Derive the ranges of all tensors from the curated set.
 
@@ -50,6 +52,7 @@ def calibrate(
         toolchain: The compiler.
         driving: Threads and time-outs.
         workspace: Where bytes are kept.
+        attempt: For which attempt at int8.
 
     Returns:
         The table, without the line that holds the time.

@@ -132,6 +132,25 @@ class CalibrationTable(Record):
     evidence: Evidence
 
 
+class Quantized(Record):
+    """How a network became int8.
+
+    Attributes:
+        method: How the ranges were derived.
+        table: Digest of the calibration table.
+        float_layers: The compiler's names of the layers that stay in float.
+    """
+
+    method: str
+    table: str
+    float_layers: tuple[str, ...]
+
+
+def is_mixed(quantized: Quantized | None) -> bool:
+    """Whether it is int8 with layers in float, whose arithmetic no two programs round alike."""
+    return quantized is not None and bool(quantized.float_layers)
+
+
 class Lowered(Record):
     """The network in a chip's dialect, which the interpreter runs bit by bit as the chip would.
 
@@ -140,12 +159,14 @@ class Lowered(Record):
         mlir: The module's text.
         weights: Its weight archive.
         weights_name: The name by which the module refers to the archive.
+        quantized: How int8 was made; None for what is in float.
     """
 
     variant: Variant
     mlir: Blob
     weights: Blob
     weights_name: str
+    quantized: Quantized | None = None
     evidence: Evidence
 
 
@@ -160,6 +181,7 @@ class Compiled(Record):
         outputs: Read from the file.
         device_memory: Bytes on the device: weights, instructions and run-time memory.
         estimated_ms: The compiler's estimate for one run of the whole batch, milliseconds.
+        quantized: How int8 was made; None for what is in float.
     """
 
     variant: Variant
@@ -169,6 +191,7 @@ class Compiled(Record):
     outputs: tuple[TensorInfo, ...]
     device_memory: int
     estimated_ms: float | None
+    quantized: Quantized | None = None
     evidence: Evidence
 
 
@@ -243,9 +266,11 @@ class GoldenValues(Record):
         variant: Chip and precision; batch and cores are 1.
         shape: Of the head tensor of one image: C + 4, h, w.
         values: For each image the heads' positions and values, as JSON.
+        mixed: Whether it is int8 with layers in float.
     """
 
     variant: Variant
+    mixed: bool
     shape: tuple[int, int, int]
     values: Blob
 

@@ -10,6 +10,7 @@ import numpy as np
 from artifacts.release import PreprocessSpec
 from inference.engines.worker import WorkerProcess
 from settings.sections import TimeoutSettings
+from tasks.attempts import NO_LABEL, Label
 from tasks.errors import ResultRefused
 from tasks.records import Compiled, ImageSet, Measured, Simulated
 from tasks.rungs import SAMPLE_IMAGES, Tensor, input_batch, load_samples, single_output
@@ -18,7 +19,7 @@ from tasks.toolchain.model import Toolchain
 from tasks.workspace import Workspace
 
 
-@step(version=1, slot="simulate {compiled.variant.path}")
+@step(version=1, slot="simulate {compiled.variant.path}{attempt}")
 def simulate(
     compiled: Compiled,
     measured: Measured,
@@ -28,6 +29,7 @@ def simulate(
     limits: TimeoutSettings,
     toolchain: Toolchain,
     workspace: Workspace,
+    attempt: Label = NO_LABEL,
 ) -> Simulated:
     """Run the very bmodel in the vendor's simulator and lay its output beside the interpreter's.
 
@@ -40,6 +42,7 @@ def simulate(
         limits: Longest time for one batch.
         toolchain: The compiler, which brings the simulator.
         workspace: Where bytes are kept.
+        attempt: Which attempt at int8 it is.
 
     Returns:
         How far the two are apart.

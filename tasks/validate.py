@@ -9,6 +9,7 @@ from pathlib import Path
 from artifacts.release import PreprocessSpec
 from inference.engines.worker import WorkerProcess
 from settings.sections import Judging, NetworkSettings, TimeoutSettings
+from tasks.attempts import NO_LABEL, Label
 from tasks.records import Checkpoint, ImageSet, Lowered, Measured, Traced
 from tasks.rungs import Infer, measure, single_output
 from tasks.step import step
@@ -58,7 +59,7 @@ def evaluate_network(
         spec=spec,
         judging=judging,
         content=content,
-        torchscript=_torchscript(traced, workspace),
+        torchscript=torchscript_of(traced, workspace),
     )
 
 
@@ -85,12 +86,12 @@ def evaluate_reference(
     Raises:
         DataError: The evaluation set cannot be used.
     """
-    infer = _torchscript(traced, workspace)
+    infer = torchscript_of(traced, workspace)
     content = workspace.content
     return measure("TorchScript", infer, images, spec=spec, judging=judging, content=content)
 
 
-@step(version=2, slot="evaluate {lowered.variant.chip} {lowered.variant.precision}")
+@step(version=2, slot="evaluate {lowered.variant.chip} {lowered.variant.precision}{attempt}")
 def evaluate(
     lowered: Lowered,
     traced: Traced,
@@ -101,6 +102,7 @@ def evaluate(
     limits: TimeoutSettings,
     toolchain: Toolchain,
     workspace: Workspace,
+    attempt: Label = NO_LABEL,
 ) -> Measured:
     """Measure one chip and precision in the compiler's interpreter, which gives the chip's int8 results bit by bit.
 
@@ -114,6 +116,7 @@ def evaluate(
         limits: Longest time for one image.
         toolchain: The compiler.
         workspace: Where bytes are kept.
+        attempt: Which attempt at int8 it is.
 
     Returns:
         Accuracy and distance.
@@ -132,13 +135,14 @@ def evaluate(
             spec=spec,
             judging=judging,
             content=workspace.content,
-            torchscript=_torchscript(traced, workspace),
+            torchscript=torchscript_of(traced, workspace),
             reference=reference,
             variant=lowered.variant,
         )
 
 
-def _torchscript(traced: Traced, workspace: Workspace) -> Infer:
+def torchscript_of(traced: Traced, workspace: Workspace) -> Infer:
+    """Load the TorchScript module as a function."""
     from tasks.network.running import torchscript
 
     return torchscript(workspace.content.verified(traced.module))
@@ -164,10 +168,21 @@ def interpreter(
         EngineError: The interpreter failed or took too long.
     """
     content = workspace.content
-    with workspace.log_file(label) as log, content.scratch("interpreter") as folder:
+    with content.scratch("interpreter") as folder:
         path = folder / "network.mlir"
         content.link(lowered.mlir, path)
         content.link(lowered.weights, folder / lowered.weights_name)
-        python = Path(toolchain.python)
-        with WorkerProcess(python, path, log=log, start_timeout_s=timeout_s, timeout_s=timeout_s) as worker:
-            yield lambda batch: single_output(worker.run(batch))
+        with interpreting(path, label, toolchain, timeout_s, workspace) as infer:
+            yield infer
+
+
+@contextmanager
+def interpreting(
+    path: Path, label: str, toolchain: Toolchain, timeout_s: float, workspace: Workspace
+) -> Iterator[Infer]:
+    """Keep a lowered network loaded that lies in a folder, its weights beside it; else as `interpreter`."""
+    with (
+        workspace.log_file(label) as log,
+        WorkerProcess(Path(toolchain.python), path, log=log, start_timeout_s=timeout_s, timeout_s=timeout_s) as worker,
+    ):
+        yield lambda batch: single_output(worker.run(batch))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import textwrap
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -23,6 +24,7 @@ _INK = "#010101"  # stands for the page's own ink, which is light on a dark page
 _FAINT = "#808080"
 _WIDTH = 6.2
 _ROW = 0.27
+_DECADE = 10.0
 _STYLE: Mapping[str, Any] = {
     "font.family": ["sans-serif"],
     "font.sans-serif": ["DejaVu Sans"],
@@ -70,6 +72,16 @@ class LadderRow(NamedTuple):
     name: str
     lost: float | None
     snr_db: Mapping[str, float]
+
+
+class Point(NamedTuple):
+    """One way to make a model: its name, its estimated time, its AP, its precision, and whether it was chosen."""
+
+    name: str
+    ms: float
+    ap: float
+    precision: str
+    chosen: bool
 
 
 class Chart(NamedTuple):
@@ -132,6 +144,42 @@ def ladder(rows: Sequence[LadderRow]) -> Chart:
             figure.legend(handles, labels, loc="outside upper right", ncols=len(handles), fontsize=8)
 
     return _drawn(draw, len(rows))
+
+
+def frontier(points: Sequence[Point], across: str, up: str) -> Chart:
+    """Draw AP against time, with a line through what nothing else is better than in both.
+
+    Args:
+        points: At least one.
+        across: What the time is.
+        up: What the accuracy is.
+
+    Returns:
+        The chart.
+    """
+    ordered = sorted(points, key=lambda point: (point.ms, -point.ap))
+    best = [one for place, one in enumerate(ordered) if all(one.ap > before.ap for before in ordered[:place])]
+
+    def draw(figure: Figure) -> None:
+        axes, key = figure.subplots(1, 2, width_ratios=(3, 2))
+        axes.plot([one.ms for one in best], [one.ap for one in best], color=_FAINT, linewidth=1, drawstyle="steps-post")
+        names = []
+        for number, point in enumerate(ordered, 1):
+            colour = PRECISION_COLOURS.get(point.precision, _OTHER[0])
+            size, marker = (70, "*") if point.chosen else (26, "o")
+            axes.scatter([point.ms], [point.ap], s=size, color=colour, marker=marker, zorder=3)
+            axes.annotate(str(number), (point.ms, point.ap), textcoords="offset points", xytext=(5, 4), fontsize=8)
+            names.append(f"{number}  {textwrap.fill(point.name, 30)}{' (chosen)' if point.chosen else ''}")
+        key.axis("off")
+        key.text(0, 0.5, "\n".join(names), va="center", ha="left", fontsize=7.5, transform=key.transAxes)
+        if max(point.ms for point in points) > _DECADE * min(point.ms for point in points):
+            axes.set_xscale("log")
+        axes.set_xlabel(across)
+        axes.set_ylabel(up)
+        axes.grid(linewidth=0.6)
+        axes.set_axisbelow(True)
+
+    return _drawn(draw, 7)
 
 
 def _losses(axes: Axes, rows: Sequence[LadderRow]) -> None:

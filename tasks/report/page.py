@@ -20,6 +20,7 @@ from tasks.report import view as report_view
 from tasks.report.charts import Chart
 from tasks.report.jpeg import shrunk
 from tasks.report.text import About, notices
+from tasks.report.ways import WAYS_ABOUT, frontiers
 from tasks.rungs import load_detections
 from tasks.step import step
 from tasks.workspace import Workspace
@@ -92,6 +93,9 @@ def draw_report(results: Results, build: About, commands: list[tuple[str, str]],
         facts=list(report_view.facts(results, build)),
         variants=report_view.variants(results),
         rungs=report_view.rungs(results),
+        ways=report_view.ways(results),
+        layers=list(report_view.layers(results)),
+        about_ways=WAYS_ABOUT,
         sizes=report_view.sizes(results),
         classes=report_view.classes(results),
         notable=report_view.NOTABLE_LOSS,
@@ -133,6 +137,13 @@ def _charts(results: Results) -> Iterator[tuple[_Heading, Chart]]:
     rows = report_view.ladder_rows(results)
     alt = "; ".join(f"{row.name}: {_heard(row)}" for row in rows)
     yield ("ladder", caption, alt), charts.ladder(rows)
+    for rung, points in frontiers(results):
+        caption = (
+            f"{rung.chip}: what the ways to make int8 give and cost; the line joins those that none is better than."
+        )
+        alt = "; ".join(f"{point.name} {point.ms:.2f} ms, AP {point.ap:.4f}" for point in points)
+        heading = f"frontier-{rung.chip.lower()}", caption, alt
+        yield heading, charts.frontier(points, report_view.LATENCY_LABEL, "AP")
 
 
 def _heard(row: charts.LadderRow) -> str:

@@ -11,6 +11,7 @@ from settings.model import Settings
 from tasks.judgement import Verdict
 from tasks.publish import METRIC, Results
 from tasks.records import Compiled, Evidence, Measured, Record, Simulated
+from tasks.report.ways import LAYERS_HEADING, WAYS_ABOUT, WAYS_HEADING, about_layers, layer_rows, way_rows
 
 DEMONSTRATION = "A demonstration of the pipeline: its numbers say nothing about photographs."
 STAND_IN = "The weights are a stand-in, so that accuracy means nothing here; it is neither printed nor judged."
@@ -87,10 +88,21 @@ def markdown(results: Results, settings: Settings, compiler: str) -> str:
         lines += [f"**{notice}**", ""]
     lines += [*(f"- {term}: {text}" for term, text in notes(results, build)), "", "## Variants", ""]
     lines += [*table(VARIANT_HEADING, variant_rows(results)), "", "## Loss ladder", "", *table(*ladder(results)), ""]
+    lines += list(_ways(results))
     failures = failed(results.verdicts)
     if failures:
         lines += ["## Not passed", "", *(_failure(results, verdict) for verdict in failures), ""]
     return "\n".join(lines)
+
+
+def _ways(results: Results) -> Iterator[str]:
+    if not results.attempts:
+        return
+    yield from ("## Ways to make int8", "", WAYS_ABOUT, "")
+    yield from (*table(WAYS_HEADING, way_rows(results)), "")
+    for sensitivity in results.sensitivities:
+        yield from (about_layers(sensitivity), "")
+        yield from (*table(LAYERS_HEADING, layer_rows(sensitivity, results.attempts)), "")
 
 
 def variant_rows(results: Results) -> list[tuple[str, ...]]:

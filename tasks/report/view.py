@@ -10,6 +10,7 @@ from tasks.publish import METRIC, Results
 from tasks.records import Compiled, Measured
 from tasks.report.charts import Bar, LadderRow
 from tasks.report.text import VARIANT_HEADING, About, failed, ladder, notes, variant_rows
+from tasks.report.ways import LAYERS_HEADING, WAYS_HEADING, about_layers, layer_rows, way_rows
 
 NOTABLE_LOSS = 0.05
 """A class or size that loses more AP than this is marked."""
@@ -48,6 +49,21 @@ def rungs(results: Results) -> Sheet:
     """Make the table of the loss ladder."""
     heading, rows = ladder(results)
     return Sheet("Every rung with its loss against the first", heading, tuple(tuple(map(Cell, row)) for row in rows))
+
+
+def ways(results: Results) -> Sheet | None:
+    """Make the table of the ways to make int8; None where the first was good enough."""
+    if not results.attempts:
+        return None
+    rows = tuple(tuple(map(Cell, row)) for row in way_rows(results))
+    return Sheet("One row a way", WAYS_HEADING, rows)
+
+
+def layers(results: Results) -> Iterator[Sheet]:
+    """Yield the tables of the layers that bring int8's error, where an attempt asked for them."""
+    for sensitivity in results.sensitivities:
+        rows = layer_rows(sensitivity, results.attempts)
+        yield Sheet(about_layers(sensitivity), LAYERS_HEADING, tuple(tuple(map(Cell, row)) for row in rows))
 
 
 def sizes(results: Results) -> Sheet | None:

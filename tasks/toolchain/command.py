@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from artifacts.release import Variant
 
 NET_NAME = "centernet"
+LOWERED = "*_tpu.mlir"
 TOP_MLIR = f"{NET_NAME}.mlir"
 TABLE = f"{NET_NAME}.cali"
 STATISTICS = "sitecustomize.py"
@@ -170,7 +171,7 @@ def lower(variant: Variant, *, quantize_table: bool, timeout_s: float) -> Comman
         name=f"lower {variant.chip} {variant.precision} b{variant.batch}",
         tool="model_deploy",
         arguments=(*_deploy_arguments(variant, quantize_table), "--not_gen_bmodel"),
-        expects=(Expected(pattern="*_tpu.mlir"), Expected(pattern="*_tpu*weights.npz")),
+        expects=(Expected(pattern=LOWERED), Expected(pattern="*_tpu*weights.npz")),
         timeout_s=timeout_s,
     )
 

@@ -11,6 +11,9 @@ from typing import NamedTuple
 
 from tasks.errors import GraphError
 
+WEIGHTED = ("top.Conv", "top.Deconv")
+"""Kinds of operations that multiply with weights."""
+
 _VALUES = r"%[\w$.-]+(?:, %[\w$.-]+)*"
 _OPERATION = re.compile(
     rf'^\s*(?P<results>{_VALUES})(?::(?P<count>\d+))? = "(?P<kind>top\.[\w.]+)"\((?P<operands>[^)]*)\)'
@@ -162,18 +165,18 @@ def filters(graph: Graph, layers: tuple[str, ...]) -> tuple[str, ...]:
 
     Args:
         graph: The network.
-        layers: Layer names; what is no convolution has none.
+        layers: Layer names; what is of another kind than WEIGHTED has none.
 
     Returns:
         Names in the weight archive.
 
     Raises:
-        GraphError: What a convolution multiplies with is no array of the archive.
+        GraphError: What such a layer multiplies with is no array of the archive.
     """
-    convolutions = [one for one in graph.operations.values() if one.name in layers and one.kind == "top.Conv"]
-    found = [graph.operations.get(one.operands[1]) if len(one.operands) > 1 else None for one in convolutions]
+    weighted = [one for one in graph.operations.values() if one.name in layers and one.kind in WEIGHTED]
+    found = [graph.operations.get(one.operands[1]) if len(one.operands) > 1 else None for one in weighted]
     weights = [one.name for one in found if one is not None and one.kind == "top.Weight" and one.name]
-    if len(weights) != len(convolutions):
+    if len(weights) != len(weighted):
         raise GraphError(f"The compiler's MLIR has not the known form: of {', '.join(layers)} some have no weights.")
     return tuple(weights)
 

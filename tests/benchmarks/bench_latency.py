@@ -24,7 +24,8 @@ from artifacts.variant import CHIPS
 from inference.engines.simulator import SimulatorEngine
 from inference.images import read_image
 from inference.preprocess import preprocess_batch
-from settings.sections import QuantizeSettings, ToolchainSettings
+from settings.quantize import Recipe
+from settings.sections import ToolchainSettings
 from tasks.compile import compile_variant, import_network
 from tasks.network import build_network
 from tasks.network.tracing import traced_bytes
@@ -89,7 +90,7 @@ class Bench(NamedTuple):
     folder: Path
 
     def compiled(self, variant: Variant, options: tuple[str, ...]) -> Compiled:
-        rest = (self.table, QuantizeSettings(), self.toolchain, SETTINGS.driving, self.workspace, options, SPEC)
+        rest = (self.table, Recipe(), self.toolchain, SETTINGS.driving, self.workspace, options, SPEC)
         return compile_variant.fn(variant, self.models[variant.batch], *rest)
 
     def simulated(self, made: Compiled) -> NDArray[np.float32]:

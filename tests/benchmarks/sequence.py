@@ -19,8 +19,8 @@ import numpy as np
 from artifacts.release import PreprocessSpec, Variant
 from inference.images import read_image
 from inference.preprocess import preprocess
-from settings.sections import QuantizeSettings
-from tasks.compile import float_layers
+from settings.quantize import Recipe
+from tasks.compile import FLOAT_MODE, float_layers
 from tasks.toolchain import command, graph
 from tasks.toolchain.model import Toolchain
 from tests.benchmarks import whole
@@ -114,8 +114,8 @@ def _inputs(built: Path, folder: Path, spec: PreprocessSpec) -> None:
     model = next(one for one in whole.records(built, "import_network") if one["input_shape"][0] == 1)
     network = graph.parse(whole.blob(built, model["mlir"]).read_text())
     for chip in ("BM1684", "BM1684X", "BM1688"):
-        table = float_layers(Variant(chip=chip, precision="int8", batch=1), network, QuantizeSettings())
-        (folder / f"{chip}.qtable").write_text(table or "")
+        kept = float_layers(Variant(chip=chip, precision="int8", batch=1), network, Recipe())
+        (folder / f"{chip}.qtable").write_text(graph.quantize_table(network, kept, FLOAT_MODE[chip]))
     (curated,) = whole.records(built, "curate_images")
     paths = []
     for index, image in enumerate(curated["images"]):

@@ -18,7 +18,7 @@ from artifacts.reference import parse_reference
 from artifacts.registry import open_registry
 from artifacts.release import Protocol, Variant
 from flows.validate_command import run_validate
-from settings.sections import QuantizeSettings
+from settings.quantize import Recipe
 from tasks.compile import compile_variant
 from tests.artifacts.releases import record
 from tests.e2e.conftest import SETTINGS, SPEC, Tiny
@@ -59,7 +59,7 @@ def device_python(tiny: Tiny, tmp_path: Path) -> Path:
 
 def publish(tiny: Tiny, root: Path) -> str:
     """Publish a release of the tiny network, and return its digest."""
-    arguments = (WHICH, tiny.model, None, QuantizeSettings(), tiny.toolchain, SETTINGS.driving, tiny.workspace)
+    arguments = (WHICH, tiny.model, None, Recipe(), tiny.toolchain, SETTINGS.driving, tiny.workspace)
     made = compile_variant.fn(*arguments)
     plain = record("1.0.0", (WHICH,))
     update = {"blob": made.bmodel, "inputs": made.inputs, "outputs": made.outputs, "accuracy": None}

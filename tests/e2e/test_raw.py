@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from artifacts.release import Variant
 from inference.engines.simulator import SimulatorEngine
 from inference.preprocess import preprocess_batch
-from settings.sections import QuantizeSettings
+from settings.quantize import Recipe
 from tasks.compile import compile_variant
 from tasks.errors import CommandFailed
 from tasks.records import Compiled
@@ -24,7 +24,7 @@ from tests.e2e.conftest import SETTINGS, SPEC, Tiny
 pytestmark = [pytest.mark.compiler, pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")]
 
 
-def compiled(tiny: Tiny, which: Variant, quantize: QuantizeSettings) -> Compiled:
+def compiled(tiny: Tiny, which: Variant, quantize: Recipe) -> Compiled:
     rest = (tiny.model, tiny.table, quantize, tiny.toolchain, SETTINGS.driving, tiny.workspace)
     return compile_variant.fn(which, *rest, tuned(which), SPEC)
 
@@ -41,7 +41,7 @@ def simulated(tiny: Tiny, made: Compiled, image: NDArray[np.uint8], folder: Path
 def test_raw_pixels_give_what_floats_give(tiny: Tiny, chip: str, tail: bool, given: str, tmp_path: Path) -> None:
     usual = Variant.model_validate({"chip": chip, "precision": "int8", "batch": 1})
     raw = usual.model_copy(update={"io": "raw"})
-    quantize = QuantizeSettings(float_tail=tail)
+    quantize = Recipe(float_tail=tail)
     floats, pixels = compiled(tiny, usual, quantize), compiled(tiny, raw, quantize)
     assert (pixels.inputs[0].dtype, pixels.outputs[0].dtype) == ("uint8", given)
     # Every value that a pixel can have, in every channel, so that none of the chip's table goes unseen.

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from artifacts.release import Variant
 from inference.engines.worker import WorkerProcess
-from settings.sections import QuantizeSettings
+from settings.quantize import Recipe
 from tasks.compile import compile_variant, lower
 from tasks.quantize import calibrate
 from tasks.records import Compiled, Lowered
@@ -30,7 +30,7 @@ from tests.e2e.conftest import SETTINGS, SPEC, Tiny
 # torch announces that TorchScript will go some day; the compiler reads nothing else.
 pytestmark = [pytest.mark.compiler, pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")]
 
-FLOAT_TAIL, ALL_INT8 = QuantizeSettings(), QuantizeSettings(float_tail=False)
+FLOAT_TAIL, ALL_INT8 = Recipe(), Recipe(float_tail=False)
 CHIPS = ("BM1684", "BM1684X", "BM1688")
 # The compiler says so when the layer groups of a network are not known yet.
 SEARCHED = "Can not open hash file"
@@ -53,15 +53,15 @@ def variant(chip: str, precision: str, cores: int = 1) -> Variant:
     return Variant.model_validate({"chip": chip, "precision": precision, "batch": 1, "cores": cores})
 
 
-def compiled(tiny: Tiny, which: Variant, quantize: QuantizeSettings = FLOAT_TAIL) -> Compiled:
+def compiled(tiny: Tiny, which: Variant, quantize: Recipe = FLOAT_TAIL) -> Compiled:
     return compile_variant.fn(*_arguments(tiny, which, quantize))
 
 
-def lowered(tiny: Tiny, which: Variant, quantize: QuantizeSettings = FLOAT_TAIL) -> Lowered:
+def lowered(tiny: Tiny, which: Variant, quantize: Recipe = FLOAT_TAIL) -> Lowered:
     return lower.fn(*_arguments(tiny, which, quantize))
 
 
-def _arguments(tiny: Tiny, which: Variant, quantize: QuantizeSettings) -> tuple[Any, ...]:
+def _arguments(tiny: Tiny, which: Variant, quantize: Recipe) -> tuple[Any, ...]:
     table = tiny.table if which.precision == "int8" else None
     return which, tiny.model, table, quantize, tiny.toolchain, SETTINGS.driving, tiny.workspace
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from artifacts.release import Variant
 from inference.engines.worker import WorkerProcess
-from settings.sections import QuantizeSettings
+from settings.quantize import Recipe
 from tasks.compile import compile_variant
 from tasks.records import Compiled
 from tasks.toolchain.tuning import tuned
@@ -23,7 +23,7 @@ PATIENCE_S = 300.0
 
 
 def compiled(tiny: Tiny, which: Variant, options: tuple[str, ...]) -> Compiled:
-    rest = (tiny.model, tiny.table, QuantizeSettings(), tiny.toolchain, SETTINGS.driving, tiny.workspace)
+    rest = (tiny.model, tiny.table, Recipe(), tiny.toolchain, SETTINGS.driving, tiny.workspace)
     return compile_variant.fn(which, *rest, options)
 
 

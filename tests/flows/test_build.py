@@ -106,6 +106,65 @@ def test_a_variant_that_fails_the_gate_keeps_everything_from_being_published(
     assert "1 of 2 variants did not pass the gate" in (again.folder / "report.html").read_text()
 
 
+RECALIBRATED = ("--set", "calibration.seed=5")  # so that it is lowered and measured anew
+
+
+def test_int8_that_loses_too_much_is_made_another_way(run: Run, again: TinyBuild, capsys: Capture) -> None:
+    again.switch("spoil", "--chip bm1684x .* by (kl|max)")
+    assert run(again, *RECALIBRATED) == 0
+    shown = capsys.readouterr().err
+    assert "BM1684X int8 is not good enough: cosine of size is 0.00000, below 0.9" in shown
+    assert "BM1684X int8, method max: cosine of size is 0.00000" in shown and "its AP was not measured" in shown
+    assert "BM1684X int8, method percentile9999: good enough" in shown
+    (made,) = [one for one in again.release.variants if one.variant.path == INT8]
+    assert made.quantization and made.quantization.method == "percentile9999"
+    assert made.quantization.float_layers == ("heads", "hm", "wh", "reg") and made.gate and made.gate.passed
+    way = "(method percentile9999)"
+    assert {f"compile {INT8} {way}", f"simulate {INT8} {way}", f"golden BM1684X int8 {way}"} <= again.made()
+    report = (again.folder / "report.md").read_text()
+    assert report.count("| BM1684X | ") == 3 and "| method percentile9999 |" in report and "| chosen |" in report
+    assert "<h2>Ways to make int8</h2>" in (again.folder / "report.html").read_text()
+
+
+def test_what_was_tried_once_is_not_tried_again(run: Run, again: TinyBuild) -> None:
+    again.switch("spoil", "--chip bm1684x .* by kl")
+    assert run(again, *RECALIBRATED) == 0
+    digest, calls = again.digest, len(again.calls())
+    assert run(again, *RECALIBRATED) == 0
+    assert again.made() == set() and len(again.calls()) == calls and again.digest == digest
+
+
+def test_layers_are_kept_in_float_where_other_ranges_do_not_help(run: Run, again: TinyBuild, capsys: Capture) -> None:
+    again.switch("spoil", "--chip bm1684x .*, in float: $")
+    escalation = "quantize.escalation=[{method='max'}, {most_sensitive=2}]"
+    assert run(again, *RECALIBRATED, "--set", "quantize.float_tail=false", "--set", escalation) == 0
+    assert "2 most sensitive layers in float: good enough" in capsys.readouterr().err
+    (made,) = [one for one in again.release.variants if one.variant.path == INT8]
+    assert made.quantization and made.quantization.float_layers == ("hm", "wh")
+    assert "sensitivity BM1684X int8" in again.made()
+    assert "| hm | Conv | +0.0% | -100.0% | +0.0% | yes |" in (again.folder / "report.md").read_text()
+
+
+def test_where_no_way_is_good_enough_nothing_is_published_and_the_report_names_them(
+    run: Run, again: TinyBuild, capsys: Capture
+) -> None:
+    digest = again.digest
+    again.switch("spoil", "--chip bm1684x")
+    again.switch("fail", "run_calibration .* mse")
+    escalation = "quantize.escalation=[{method='mse'}, {float_layers=['heads'], method='max'}]"
+    assert run(again, *RECALIBRATED, "--set", escalation) == 1
+    assert again.digest == digest and "BM1684X int8: none of 3 ways is good enough" in capsys.readouterr().err
+    report = (again.folder / "report.md").read_text()
+    assert report.count("| BM1684X | ") == 3 and "| chosen |" not in report
+    assert "the compiler does not take it: calibrate mse 4: run_calibration exited with status 3" in report
+
+
+def test_without_an_escalation_nothing_else_is_tried(run: Run, again: TinyBuild) -> None:
+    again.switch("spoil", "--chip bm1684x")
+    assert run(again, *RECALIBRATED, "--set", "quantize.escalation=[]") == 1
+    assert "Ways to make int8" not in (again.folder / "report.md").read_text()
+
+
 @pytest.mark.parametrize(
     ("switch", "pattern", "message"),
     [

@@ -25,6 +25,7 @@ from tasks.records import (
     HeadDistance,
     ImageSet,
     Measured,
+    Quantized,
     Simulated,
     StoredImage,
 )
@@ -61,7 +62,7 @@ def evidence(workspace: Workspace, seconds: float = 1.5) -> Evidence:
     return Evidence(argv=("model_deploy", "--chip", "bm1688"), log=log, seconds=seconds, tool="tpu-mlir 1.30.2")
 
 
-def compiled(workspace: Workspace, variant: Variant, seconds: float = 1.5) -> Compiled:
+def compiled(workspace: Workspace, variant: Variant, seconds: float = 1.5, *, mixed: bool = True) -> Compiled:
     blob = workspace.content.put_bytes(f"bmodel of {variant.path}".encode())
     batch = variant.batch
     return Compiled(
@@ -72,8 +73,13 @@ def compiled(workspace: Workspace, variant: Variant, seconds: float = 1.5) -> Co
         outputs=(tensor("heads", (batch, 84, 64, 64)),),
         device_memory=4_000_000,
         estimated_ms=0.864,
+        quantized=quantized(mixed) if variant.precision == "int8" else None,
         evidence=evidence(workspace, seconds),
     )
+
+
+def quantized(mixed: bool) -> Quantized:
+    return Quantized(method="kl", table=digest_bytes(b"table"), float_layers=("16", "62") if mixed else ())
 
 
 def tensor(name: str, shape: tuple[int, ...]) -> TensorInfo:

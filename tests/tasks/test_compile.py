@@ -12,17 +12,19 @@ from artifacts.bmodel import normalisable
 from artifacts.errors import BmodelError
 from artifacts.release import PreprocessSpec, Variant
 from artifacts.store import Blob
-from settings.sections import Driving, QuantizeSettings, TimeoutSettings
-from tasks.compile import _judge, compile_variant, float_layers, import_network, lower
+from settings.quantize import Recipe
+from settings.sections import Driving, TimeoutSettings
+from tasks.compile import FLOAT_MODE, compile_variant, float_layers, import_network, lower
+from tasks.compiled import _judge
 from tasks.errors import CommandFailed, GraphError, ResultRefused
-from tasks.records import CalibrationTable, Evidence, TopModel, Traced
+from tasks.records import CalibrationTable, Evidence, Quantized, TopModel, Traced
 from tasks.toolchain.graph import parse
 from tasks.workspace import Workspace
 from tests.artifacts.bmodel_files import built_bmodel, real_bmodel
 from tests.tasks.toolchain.fakes import DATA, FakeToolchain
 
 DRIVING = Driving(omp_threads=2, timeouts=TimeoutSettings(transform=300, lower=300, deploy=300))
-FLOAT_TAIL, ALL_INT8 = QuantizeSettings(), QuantizeSettings(float_tail=False)
+FLOAT_TAIL, ALL_INT8 = Recipe(), Recipe(float_tail=False)
 NETWORK = (DATA / "three_heads.mlir").read_text()
 
 # What the real compiler made of two convolutions: int8 for BM1684.
@@ -78,7 +80,7 @@ def real(tmp_path: Path) -> Path:
 
 
 def test_a_bmodel_that_is_what_was_asked_for_is_read(real: Path) -> None:
-    inputs, outputs, memory = _judge(real, REAL, REAL_INPUT, (REAL_OUTPUT,), FLOAT_TAIL)
+    inputs, outputs, memory = _judge(real, REAL, REAL_INPUT, (REAL_OUTPUT,), True)
     assert [(tensor.name, tensor.dtype, tensor.shape) for tensor in inputs] == [("input.1", "float32", REAL_INPUT)]
     assert [(tensor.name, tensor.dtype, tensor.shape) for tensor in outputs] == [("31_f32", "float32", REAL_OUTPUT)]
     assert memory == 16384 + 4096 + 65536
@@ -97,7 +99,7 @@ def test_a_bmodel_of_another_kind_is_refused(
     real: Path, variant: Variant, shapes: tuple[tuple[int, ...], tuple[int, ...]], complaint: str
 ) -> None:
     with pytest.raises(ResultRefused, match=complaint):
-        _judge(real, variant, shapes[0], (shapes[1],), FLOAT_TAIL)
+        _judge(real, variant, shapes[0], (shapes[1],), True)
 
 
 def test_a_flipped_weight_is_found_though_the_runtime_would_not_notice(real: Path) -> None:
@@ -106,25 +108,25 @@ def test_a_flipped_weight_is_found_though_the_runtime_would_not_notice(real: Pat
     data[header + flatbuffer + 100] ^= 1
     real.write_bytes(data)
     with pytest.raises(ResultRefused, match="weights do not match their own checksum"):
-        _judge(real, REAL, REAL_INPUT, (REAL_OUTPUT,), FLOAT_TAIL)
+        _judge(real, REAL, REAL_INPUT, (REAL_OUTPUT,), True)
 
 
 def test_a_bmodel_that_was_cut_short_is_refused(real: Path) -> None:
     real.write_bytes(real.read_bytes()[:-100])
     with pytest.raises(BmodelError):
-        _judge(real, REAL, REAL_INPUT, (REAL_OUTPUT,), FLOAT_TAIL)
+        _judge(real, REAL, REAL_INPUT, (REAL_OUTPUT,), True)
 
 
 @pytest.mark.parametrize(("chip", "mode"), [("BM1684", "F32"), ("BM1684X", "F16"), ("BM1688", "F16")])
 def test_the_tail_of_an_int8_variant_stays_in_the_float_that_the_chip_has(chip: str, mode: str) -> None:
     variant = Variant.model_validate({"chip": chip, "precision": "int8", "batch": 4})
-    expected = "".join(f"{name} {mode}\n" for name in ("16", "62", "84", "106"))
-    assert float_layers(variant, parse(NETWORK), FLOAT_TAIL) == expected
+    assert float_layers(variant, parse(NETWORK), FLOAT_TAIL) == ("16", "62", "84", "106")
+    assert FLOAT_MODE[chip] == mode
 
 
 def test_nothing_is_kept_in_float_where_all_is_float_or_nobody_asked() -> None:
-    assert float_layers(FP32, parse(NETWORK), FLOAT_TAIL) is None
-    assert float_layers(INT8, parse(NETWORK), ALL_INT8) is None
+    assert float_layers(FP32, parse(NETWORK), FLOAT_TAIL) == float_layers(INT8, parse(NETWORK), None) == ()
+    assert float_layers(INT8, parse(NETWORK), ALL_INT8) == ()
 
 
 def test_an_int8_network_without_heads_is_refused_and_not_compiled_whole() -> None:
@@ -204,6 +206,9 @@ def test_an_int8_compile_gets_the_table_of_ranges_and_the_float_layers(bench: Be
     made = compile_variant.fn(*_arguments(bench, INT8))
     assert "--calibration_table" in made.evidence.argv
     assert bench.fake.noted("quantize_tables") == ["16 F16", "62 F16", "84 F16", "106 F16", ""]
+    assert made.quantized == Quantized(
+        method="kl", table=bench.table.table.digest, float_layers=("16", "62", "84", "106")
+    )
     made = compile_variant.fn(*_arguments(bench, INT8, ALL_INT8))
     assert "--quantize_table" not in made.evidence.argv
 
@@ -275,6 +280,6 @@ def test_a_failure_of_the_compiler_is_passed_on_with_its_diagnosis(bench: Bench)
         compile_variant.fn(*arguments)
 
 
-def _arguments(bench: Bench, variant: Variant, quantize: QuantizeSettings = FLOAT_TAIL) -> tuple[object, ...]:
+def _arguments(bench: Bench, variant: Variant, quantize: Recipe = FLOAT_TAIL) -> tuple[object, ...]:
     table = bench.table if variant.precision == "int8" else None
     return variant, bench.small, table, quantize, bench.fake.toolchain, DRIVING, bench.workspace

@@ -12,7 +12,6 @@ from artifacts.measurements import Loss
 from artifacts.release import Variant
 from settings.gate import GateSettings
 from settings.matrix import SimulatorSettings
-from settings.sections import QuantizeSettings
 from tasks.gate import gate, judge, tolerance
 from tasks.judgement import MeasuredLoss, Verdict
 from tasks.keys import key_fields
@@ -31,14 +30,13 @@ def verdict(folder: Path, variant: Variant = INT8, **changes: Any) -> Verdict:
     """The verdict on a variant that is as good as the reference but for the changes."""
     ap = changes.pop("ap", 0.6)
     return judge(
-        compiled(workspace_in(folder), variant),
+        compiled(workspace_in(folder), variant, mixed=changes.pop("mixed", True)),
         measured(None, variant, ap, distances=changes.pop("distances", heads())),
         changes.pop("loss", None if ap is None else lost(0.6 - ap)),
         changes.pop("simulated", simulated(variant)),
         measured(None, None, changes.pop("reference_ap", 0.6)),
         changes.pop("thresholds", GateSettings()),
         changes.pop("simulator", SimulatorSettings()),
-        changes.pop("quantize", QuantizeSettings()),
     )
 
 
@@ -137,7 +135,7 @@ def test_a_simulation_that_is_missing_though_it_was_wanted_fails(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("variant", "max_abs", "float_tail", "passes"),
+    ("variant", "max_abs", "mixed", "passes"),
     [
         (INT8, 0.25, True, True),
         (INT8, 0.26, True, False),
@@ -150,10 +148,9 @@ def test_a_simulation_that_is_missing_though_it_was_wanted_fails(tmp_path: Path)
     ],
 )
 def test_the_simulator_may_differ_as_far_as_its_arithmetic_rounds(
-    variant: Variant, max_abs: float, float_tail: bool, passes: bool, tmp_path: Path
+    variant: Variant, max_abs: float, mixed: bool, passes: bool, tmp_path: Path
 ) -> None:
-    quantize = QuantizeSettings(float_tail=float_tail)
-    found = verdict(tmp_path, variant, simulated=simulated(variant, max_abs), quantize=quantize)
+    found = verdict(tmp_path, variant, simulated=simulated(variant, max_abs), mixed=mixed)
     assert found.passed is passes
     assert passes or found.reasons[0].startswith(f"simulator and interpreter differ by {max_abs:.3g}, more than the ")
 
@@ -185,7 +182,6 @@ def test_a_bmodel_is_judged_by_its_own_chip_and_precision_and_its_own_simulation
         measured(None, None),
         GateSettings(),
         SimulatorSettings(),
-        QuantizeSettings(),
         workspace,
     )
     assert [(one.variant, len(one.reasons)) for one in found.verdicts] == [(FP32, 0), (INT8, 1), (INT8_4B, 2)]
@@ -208,7 +204,7 @@ def test_only_the_gate_reads_the_thresholds() -> None:
 
 def test_the_tolerance_is_what_the_release_says_it_was() -> None:
     simulator = SimulatorSettings(max_abs=0.5, max_abs_fp32=0.01)
-    assert tolerance("fp32", simulator, QuantizeSettings()) == 0.01
-    assert tolerance("fp16", simulator, QuantizeSettings()) == 0.5
-    assert tolerance("int8", simulator, QuantizeSettings()) == 0.5
-    assert tolerance("int8", simulator, QuantizeSettings(float_tail=False)) == 0.0
+    assert tolerance("fp32", False, simulator) == 0.01
+    assert tolerance("fp16", False, simulator) == 0.5
+    assert tolerance("int8", True, simulator) == 0.5
+    assert tolerance("int8", False, simulator) == 0.0

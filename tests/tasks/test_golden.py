@@ -23,7 +23,7 @@ from tasks.golden import GOLDEN_SCENES, golden_files, golden_images, golden_scen
 from tasks.records import Evidence, GoldenValues, ImageSet, Lowered
 from tasks.rungs import Infer, Tensor
 from tasks.workspace import Workspace
-from tests.tasks.results import COMPILER, settings_in, workspace_in
+from tests.tasks.results import COMPILER, quantized, settings_in, workspace_in
 
 SPEC = PreprocessSpec(width=64, height=64)
 SHAPE = (6, 16, 16)
@@ -60,15 +60,17 @@ def run(
     monkeypatch: pytest.MonkeyPatch,
     chip: str = "BM1688",
     precision: str = "int8",
+    mixed: bool = False,
 ) -> GoldenValues:
     @contextmanager
     def interpreter(*_: object) -> Iterator[Infer]:
         yield infer
 
     monkeypatch.setattr(module, "interpreter", interpreter)
-    found: GoldenValues = golden_values.fn(
-        lowered(workspace, chip, precision), images, SPEC, TimeoutSettings(), COMPILER, workspace
-    )
+    network = lowered(workspace, chip, precision)
+    if mixed:
+        network = network.model_copy(update={"quantized": quantized(True)})
+    found: GoldenValues = golden_values.fn(network, images, SPEC, TimeoutSettings(), COMPILER, workspace)
     return found
 
 
@@ -122,8 +124,8 @@ def test_a_device_that_gives_the_interpreters_output_passes_bit_by_bit(
     images: ImageSet, workspace: Workspace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     runs = [run(network, images, workspace, monkeypatch)]
-    settings = settings_in(tmp_path, "quantize.float_tail=false")
-    files = golden_files(images, runs, settings.simulator, settings.quantize, workspace.content)
+    settings = settings_in(tmp_path)
+    files = golden_files(images, runs, settings.simulator, workspace.content)
     assert sorted(files) == ["golden.json", "golden/scene-1.png", "golden/scene-2.png"]
     golden = Golden.from_json(workspace.content.path(files["golden.json"]).read_bytes())
     assert golden.shape == SHAPE and golden.images[0].blob == files["golden/scene-1.png"]
@@ -138,11 +140,9 @@ def test_the_tolerance_is_the_simulators(
     images: ImageSet, workspace: Workspace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     kinds = [("BM1684", "fp32"), ("BM1684X", "fp16"), ("BM1688", "int8")]
-    runs = [run(network, images, workspace, monkeypatch, *kind) for kind in kinds]
-    settings = settings_in(
-        tmp_path, "simulator.max_abs=0.125", "simulator.max_abs_fp32=0.5", "quantize.float_tail=true"
-    )
-    files = golden_files(images, runs, settings.simulator, settings.quantize, workspace.content)
+    runs = [run(network, images, workspace, monkeypatch, *kind, mixed=True) for kind in kinds]
+    settings = settings_in(tmp_path, "simulator.max_abs=0.125", "simulator.max_abs_fp32=0.5")
+    files = golden_files(images, runs, settings.simulator, workspace.content)
     golden = Golden.from_json(workspace.content.path(files["golden.json"]).read_bytes())
     assert [(one.chip, one.precision) for one in golden.outputs] == kinds
     assert [one.tolerance for one in golden.outputs] == [0.5, 0.125, 0.125]
@@ -161,9 +161,7 @@ def test_equal_values_make_equal_files(
 ) -> None:
     settings = settings_in(tmp_path)
     made = [
-        golden_files(
-            images, [run(network, images, workspace, monkeypatch)], settings.simulator, settings.quantize, one.content
-        )
+        golden_files(images, [run(network, images, workspace, monkeypatch)], settings.simulator, one.content)
         for one in (workspace, workspace)
     ]
     assert made[0] == made[1] and made[0]["golden.json"].digest != digest_bytes(b"")

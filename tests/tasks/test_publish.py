@@ -14,7 +14,8 @@ from artifacts.registry import LayoutRegistry
 from artifacts.release import ReleaseRecord
 from artifacts.statements import read_channel, read_statement
 from artifacts.store import Blob
-from tasks.publish import CHANNEL, PublishedRelease, Results, assemble, publish, release_files
+from tasks.publish import CHANNEL, PublishedRelease, Results, publish
+from tasks.release_record import assemble, release_files
 from tasks.report.text import markdown
 from tasks.signing_key import make_key
 from tests.tasks.results import COMPILER, SPEC, evidence, measured, results, settings_in, workspace_in

@@ -5,7 +5,8 @@
 Every call is noted in the environment's `calls`. A file `hold`, `fail`, `leave-nothing`, `spoil` or `wear` there holds
 a pattern: a command whose line it is found in waits while `hold` is there, exits with 3, exits with 0 having written
 nothing, makes a network with a dead head, or one with a noisy head; `takes` holds the seconds that each call sleeps.
-Every network gives the same constants everywhere (`pymlir.py`, `pyruntime_bm.py`).
+`spoil` and `wear` also see, behind the line, how ranges were derived and which layers are in float, such as
+`by kl, in float: hm heads`. Every network gives the same constants everywhere (`pymlir.py`, `pyruntime_bm.py`).
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def main(tool: str, environment: Path, arguments: list[str]) -> int:
     if not meant(environment / "leave-nothing", line):
         {"model_transform": transform, "run_calibration": calibrate, "model_deploy": deploy}[tool](arguments)
     for switch, mark in (("spoil", "spoilt"), ("wear", "worn")):
-        if meant(environment / switch, line):
+        if meant(environment / switch, line + quantized(arguments)):
             for path in Path().glob("*_tpu.mlir"):
                 path.write_text(f"{path.read_text()}// {mark}\n")
     return 0
@@ -58,6 +59,16 @@ def meant(switch: Path, line: str) -> bool:
         return re.search(switch.read_text(), line) is not None
     except FileNotFoundError:
         return False
+
+
+def quantized(arguments: list[str]) -> str:
+    """How a network becomes int8; empty for others."""
+    table, layers = option(arguments, "--calibration_table"), option(arguments, "--quantize_table")
+    if not table:
+        return ""
+    method = re.search(r"^# method: (\w+)$", Path(table).read_text(), re.M)
+    kept = [line.split()[0] for line in Path(layers).read_text().splitlines()] if layers else []
+    return f" by {method[1] if method else '?'}, in float: {' '.join(kept)}"
 
 
 def option(arguments: list[str], name: str, default: str = "") -> str:
@@ -103,6 +114,7 @@ def calibrate(arguments: list[str]) -> None:
     seen = zlib.crc32(b"".join(Path(sample).read_bytes() for sample in samples))
     rows = "".join(f"{name} {seen / 2**32} -1.0 1.5\n" for name in ("image", "hm", "wh", "reg", "heads"))
     head = f"# mlir version: v1.30.2\n# genetated time: {time.time()}\n# sample number: {len(samples)}"
+    head += f"\n# method: {option(arguments, '--cali_method')}"
     Path(option(arguments, "-o")).write_text(f"{head}\n###\n# op_name    threshold    min    max\n{rows}")
 
 

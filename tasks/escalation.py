@@ -1,0 +1,203 @@
+"""What is tried when int8 loses more than the gate allows: other ways to make it. Pure but for a step.
+
+An attempt is first looked at on a few images, which takes seconds: where the heads come no nearer to the original's,
+its accuracy is not worth the minutes or hours of a whole evaluation set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from artifacts.measurements import Loss
+from artifacts.release import PreprocessSpec, Variant
+from settings.gate import GateSettings
+from settings.quantize import Attempt, Recipe
+from settings.sections import TimeoutSettings
+from tasks.attempts import NO_LABEL, Label, Screened, Sensitivity, Tried
+from tasks.distance import HeadDistances
+from tasks.gate import stands, too_far
+from tasks.progress import counted
+from tasks.records import Compiled, HeadDistance, ImageSet, Lowered, Measured, Traced
+from tasks.rungs import DISTANCE_IMAGES, input_batch
+from tasks.step import step
+from tasks.toolchain.model import Toolchain
+from tasks.validate import interpreter, torchscript_of
+from tasks.workspace import Workspace
+
+NEARER_DB = 0.5
+"""The least gain in signal to noise, mean over the heads, that makes an attempt worth measuring; decibel."""
+
+
+class Way(NamedTuple):
+    """One way to make int8.
+
+    Attributes:
+        method: How ranges are derived.
+        recipe: What stays in float.
+        label: What it is called.
+    """
+
+    method: str
+    recipe: Recipe
+    label: Label
+
+
+def way(attempt: Attempt, first: Way, sensitivity: Sensitivity | None) -> Way:
+    """Lay an attempt over the first way.
+
+    Args:
+        attempt: What is to be tried.
+        first: What the settings say without it.
+        sensitivity: Which layers are worth most; needed where the attempt counts on it.
+
+    Returns:
+        The way to try.
+    """
+    named: tuple[str, ...] = ()
+    if attempt.most_sensitive:
+        if sensitivity is None:
+            raise ValueError("the most sensitive layers are not known")
+        named = tuple(share.layer for share in sensitivity.layers[: attempt.most_sensitive])
+    rules = tuple(dict.fromkeys((*first.recipe.float_layers, *attempt.float_layers)))
+    recipe = Recipe(float_tail=first.recipe.float_tail, float_layers=rules, named=named)
+    method = first.method if attempt.method == "same" else attempt.method
+    return Way(method, recipe, label(attempt))
+
+
+def label(attempt: Attempt) -> Label:
+    """Name an attempt after what it changes."""
+    parts = [] if attempt.method == "same" else [f"method {attempt.method}"]
+    parts += [f"{rule} in float" for rule in attempt.float_layers]
+    if attempt.most_sensitive:
+        parts.append(f"{attempt.most_sensitive} most sensitive layers in float")
+    return Label(text=", ".join(parts))
+
+
+def nearer(before: Mapping[str, HeadDistance], after: Mapping[str, HeadDistance]) -> bool:
+    """Tell whether the heads came nearer to the original's, on the mean.
+
+    Args:
+        before: By head, of the first way.
+        after: By head, of another; empty where it gave no finite output.
+    """
+    if not after or set(after) != set(before):
+        return False
+    return sum(after[head].snr_db - far.snr_db for head, far in before.items()) / len(before) >= NEARER_DB
+
+
+def looked_at(variant: Variant, found: Way, lowered: Lowered, seen: Screened, thresholds: GateSettings) -> Tried:
+    """Write down an attempt that is not worth measuring."""
+    far = too_far("int8", seen.distances, thresholds) if seen.distances else ("its output is not finite",)
+    reason = f"the heads come no nearer to the original's (by {NEARER_DB:g} dB), so that its AP was not measured"
+    return _tried(variant, found, lowered, seen.distances, reasons=(*far, reason))
+
+
+def measured_try(
+    variant: Variant,
+    found: Way,
+    lowered: Lowered,
+    measured: Measured,
+    loss: Loss | None,
+    compiled: Compiled,
+    reference: Measured,
+    thresholds: GateSettings,
+) -> Tried:
+    """Write down an attempt whose accuracy was measured, with the gate's word on it."""
+    return _tried(
+        variant,
+        found,
+        lowered,
+        measured.distances,
+        ap=measured.ap,
+        bounds=loss,
+        estimated_ms=compiled.estimated_ms,
+        reasons=stands("int8", measured, loss, reference, thresholds).reasons,
+    )
+
+
+def refused_try(variant: Variant, found: Way, why: str) -> Tried:
+    """Write down an attempt that the compiler does not take."""
+    return Tried(
+        variant=variant,
+        label=found.label,
+        method=found.method,
+        recipe=found.recipe,
+        float_layers=(),
+        distances={},
+        reasons=(f"the compiler does not take it: {why}",),
+    )
+
+
+def chosen(tried: tuple[Tried, ...]) -> tuple[Tried, ...]:
+    """Mark the first that the gate takes, if there is one."""
+    first = next((index for index, one in enumerate(tried) if not one.reasons), None)
+    return tuple(one.model_copy(update={"chosen": index == first}) for index, one in enumerate(tried))
+
+
+@step(version=1, slot="screen {lowered.variant.chip} {lowered.variant.precision}{attempt}")
+def screen(
+    lowered: Lowered,
+    traced: Traced,
+    images: ImageSet,
+    spec: PreprocessSpec,
+    limits: TimeoutSettings,
+    toolchain: Toolchain,
+    workspace: Workspace,
+    attempt: Label = NO_LABEL,
+) -> Screened:
+    """Measure how near the heads come to the original's on the first images of the evaluation set.
+
+    Args:
+        lowered: The network in the chip's dialect, batch 1.
+        traced: What the heads should be.
+        images: The evaluation set.
+        spec: How an image becomes the input tensor.
+        limits: Longest time for one image.
+        toolchain: The compiler.
+        workspace: Where bytes are kept.
+        attempt: Which attempt at int8 it is.
+
+    Returns:
+        The distances, over the images over which those of the ladder are; none where an output is not finite.
+
+    Raises:
+        EngineError: The interpreter failed or took too long.
+    """
+    label, distances = f"screen {lowered.variant.chip} int8", HeadDistances()
+    torchscript = torchscript_of(traced, workspace)
+    with interpreter(lowered, label, toolchain, limits.interpret, workspace) as infer:
+        for image in counted(images.images[:DISTANCE_IMAGES], label):
+            batch = input_batch((image,), spec, workspace.content)
+            heads = infer(batch)
+            if not np.isfinite(heads).all():
+                return Screened(distances={})
+            distances.add(torchscript(batch), heads)
+    return Screened(distances={head: HeadDistance(**far.model_dump()) for head, far in distances.distances().items()})
+
+
+def _tried(
+    variant: Variant,
+    found: Way,
+    lowered: Lowered,
+    distances: Mapping[str, HeadDistance],
+    *,
+    ap: float | None = None,
+    bounds: Loss | None = None,
+    estimated_ms: float | None = None,
+    reasons: tuple[str, ...],
+) -> Tried:
+    return Tried(
+        variant=variant,
+        label=found.label,
+        method=found.method,
+        recipe=found.recipe,
+        float_layers=lowered.quantized.float_layers if lowered.quantized else (),
+        distances=dict(distances),
+        ap=ap,
+        bounds=bounds,
+        estimated_ms=estimated_ms,
+        reasons=reasons,
+    )

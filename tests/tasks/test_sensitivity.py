@@ -1,0 +1,91 @@
+"""Each layer is put into float alone, and what is worth most comes first. Compiler and interpreter are stand-ins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from artifacts.release import PreprocessSpec
+from settings.quantize import Recipe
+from tasks import sensitivity as module
+from tasks.records import CalibrationSet
+from tasks.rungs import Infer, Tensor
+from tasks.sensitivity import IMAGES, energies, find_sensitive, removed
+from tests.tasks.results import INT8
+from tests.tasks.test_compile import DRIVING, Bench
+from tests.tasks.test_rungs import image_set
+
+SPEC = PreprocessSpec(width=64, height=64)
+TAIL = ("16", "62", "84", "106")
+# How much noise each layer brings into which head.
+NOISE = {"input.1": (0, 0.5), "input0.2": (80, 1.0), "55": (0, 1.0), "77": (80, 0.0), "99": (82, 0.25)}
+
+
+def wanted(batch: Tensor) -> Tensor:
+    return np.zeros((len(batch), 84, 16, 16), np.float32)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+@pytest.fixture
+def seen(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> list[set[str]]:
+    """What was in float in each network that was loaded."""
+    found: list[set[str]] = []
+
+    @contextmanager
+    def interpreting(path: Path, *_: Any) -> Iterator[Infer]:
+        kept = {line.split()[0] for line in bench.fake.noted("quantize_tables") if line}
+        (bench.fake.root / "quantize_tables").unlink()
+        found.append(kept)
+        assert path.is_file()
+
+        def infer(batch: Tensor) -> Tensor:
+            heads = wanted(batch)
+            for layer in set(NOISE) - kept:
+                channel, noise = NOISE[layer]
+                heads[:, channel, 0, 0] += noise
+            return heads
+
+        yield infer
+
+    monkeypatch.setattr(module, "interpreting", interpreting)
+    monkeypatch.setattr(module, "torchscript_of", lambda *_: wanted)
+    return found
+
+
+@pytest.fixture
+def images(tmp_path: Path, bench: Bench) -> CalibrationSet:
+    found = image_set(tmp_path, bench.workspace, IMAGES + 2)
+    return CalibrationSet.model_construct(images=found.images)
+
+
+def test_every_layer_with_weights_is_tried_alone_and_what_is_worth_most_comes_first(
+    bench: Bench, seen: list[set[str]], images: CalibrationSet
+) -> None:
+    job = (bench.table, Recipe(), bench.traced, images, SPEC, bench.fake.toolchain, DRIVING, bench.workspace)
+    found = find_sensitive.fn(INT8, bench.imported(), *job)
+    assert [one - set(TAIL) for one in seen] == [set(), {"input.1"}, {"input0.2"}, {"55"}, {"77"}, {"99"}]
+    assert all(set(TAIL) <= one for one in seen)
+    assert found.images == IMAGES
+    # size and offset are silent without 0.2 and 99; heatmap loses 1 - (0.5 / 1.5) ** 2 of its noise without 55.
+    assert [one.layer for one in found.layers] == ["input0.2", "99", "55", "input.1", "77"]
+    assert found.layers[0].removed == {"heatmap": 0.0, "size": 1.0, "offset": 0.0}
+    assert found.layers[2].removed["heatmap"] == pytest.approx(1 - 1 / 9)
+    assert {one.kind for one in found.layers} == {"top.Conv"}
+
+
+def test_energies_are_summed_by_head_over_all_images() -> None:
+    ones, halves = np.ones((1, 6, 2, 2), np.float32), np.full((1, 6, 2, 2), 0.5, np.float32)
+    assert energies([ones, ones], iter([halves, halves])) == {"heatmap": 4.0, "size": 4.0, "offset": 4.0}
+
+
+def test_a_head_without_noise_loses_none() -> None:
+    assert removed({"heatmap": 0.0, "size": 2.0}, {"heatmap": 0.0, "size": 3.0}) == {"heatmap": 0.0, "size": -0.5}
