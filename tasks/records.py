@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from artifacts.bmodel import TensorInfo
 from artifacts.release import Variant
@@ -228,12 +228,14 @@ class Simulated(Record):
         images: How many.
         max_abs: Largest absolute difference to the interpreter's head tensor.
         identical: Whether every value was equal bit by bit.
+        distances: By head, against the interpreter on the same images.
     """
 
     variant: Variant
     images: int
     max_abs: float
     identical: bool
+    distances: dict[str, HeadDistance] = Field(default_factory=dict)
 
 
 class GoldenValues(Record):
