@@ -63,6 +63,12 @@ class CalibrationSettings(Curation):
     method: Literal["kl", "max", "mse", "percentile9999", "aciq_gauss", "aciq_laplace"] = Field(
         default="kl", description="how the compiler derives a tensor's range from the samples"
     )
+    missing_classes: Literal["warn", "fail"] = Field(
+        default="warn",
+        description="when a class of the evaluation set is on no calibration image: warn, because ranges are derived "
+        "from activations, the gate measures what it costs, and the rarest classes are seldom among a few hundred "
+        "candidates; or fail",
+    )
 
     @property
     def curation(self) -> Curation:

@@ -31,6 +31,7 @@ from artifacts.release import (
 from artifacts.store import Blob
 from inference.annotations import dataset_digest
 from settings.model import Settings
+from tasks.calibration_checks import Check
 from tasks.coco import parse_dataset
 from tasks.gate import tolerance
 from tasks.judgement import MeasuredLoss, Verdict
@@ -62,6 +63,7 @@ class Results(BaseModel):
         losses: What each of them loses against the TorchScript.
         simulated: One result for each bmodel that was run in the simulator.
         verdicts: One a bmodel.
+        checks: What was checked of the calibration; none without int8 variants.
         golden: The golden inputs and outputs, by title.
     """
 
@@ -78,6 +80,7 @@ class Results(BaseModel):
     losses: tuple[MeasuredLoss, ...] = ()
     simulated: tuple[Simulated, ...]
     verdicts: tuple[Verdict, ...]
+    checks: tuple[Check, ...] = ()
     golden: Mapping[str, Blob] = Field(default_factory=dict)
 
     def rung(self, compiled: Compiled) -> Measured:

@@ -124,11 +124,14 @@ class CalibrationTable(Record):
         table: The compiler's table, without the line that holds the time.
         images: How many samples the compiler says it used.
         method: How the ranges were derived.
+        samples_digest: Of the samples that lay before the compiler, read when it was done
+            (`tasks.quantize.samples_digest`).
     """
 
     table: Blob
     images: int
     method: str
+    samples_digest: str
     evidence: Evidence
 
 
