@@ -73,7 +73,7 @@ def cells(row: Row) -> Cells:
         ap50=number(row.ap50),
         ap75=number(row.ap75),
         by_size=" / ".join(number(row.by_size.get(size)) for size in SIZES) if row.by_size else "-",
-        lost_before="-" if row.lost_before is None else f"{change(row.lost_before)} ({row.before})",
+        lost_before=_step(row),
         lost=change(row.lost),
         bounds="-" if row.bounds is None else " to ".join(map(change, row.bounds)),
         remark=row.remark or "-",
@@ -119,6 +119,12 @@ def legend(rows: Iterable[Row]) -> str:
         f"the images. Heads: each against the TorchScript{over}; in the simulator against "
         "the interpreter, on the images that it ran."
     )
+
+
+def _step(row: Row) -> str:
+    if row.lost_before is None:
+        return "-"
+    return f"{change(row.lost_before)} ({(row.before or '').removeprefix(f'{row.chip} ')})"
 
 
 def _far(row: Row, head: str) -> str:

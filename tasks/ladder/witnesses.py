@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from artifacts.errors import BadVariant
 from artifacts.evidence import Evidence
 from artifacts.release import Protocol, ReleaseRecord, Variant
+from settings.devices import SIMULATOR
 from tasks.ladder.rows import Row, counted, short
 
 
@@ -36,13 +37,12 @@ def of_evidence(one: Evidence, record: ReleaseRecord) -> Row | None:
         variant = Variant.from_path(one.variant)
     except BadVariant:
         return None
-    place = "device" if one.on_device else "the simulator of"
     hardware = variant.io == "raw"
     refusal = incomparable(one, record)
     figures = _figures(one.report)
     images = f"{counted(one.protocol.images)}, {one.place}, {one.created}"
     return Row(
-        rung=f"{variant.chip} {variant.precision} on {place} {one.device} ({short(variant)}), "
+        rung=f"{variant.chip} {variant.precision} {_place(one)} ({short(variant)}), "
         f"{'hardware' if hardware else 'host'} preprocessing",
         kind="device" if one.on_device else "simulator",
         chip=variant.chip,
@@ -77,6 +77,12 @@ def incomparable(one: Evidence, record: ReleaseRecord) -> str | None:
     if one.accuracy is None:
         return "it has no accuracy"
     return "the release has no accuracy" if record.protocol is None else _other(record.protocol, one.protocol)
+
+
+def _place(one: Evidence) -> str:
+    if one.on_device:
+        return f"on device {one.device}"
+    return "validated in the simulator" + ("" if one.device == SIMULATOR else f" of {one.device}")
 
 
 def _other(own: Protocol, theirs: Protocol) -> str | None:

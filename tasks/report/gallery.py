@@ -86,7 +86,7 @@ def annotated(image: np.ndarray, truth: Truth) -> bytes:
     """
     names = _names(truth)
     marks = [(_corners(box), _label_of(box, names), ANNOTATED) for box in truth.boxes]
-    return encode(_picture(image, f"annotated: {len(marks)} objects", marks), MAX_BYTES)
+    return encode(_picture(image, f"annotated boxes: {len(marks)}", marks), MAX_BYTES)
 
 
 def listed(truth: Truth) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from tasks.ladder.ladder import class_losses
 from tasks.ladder.rows import TORCHSCRIPT
+from tasks.ladder.text import HEADING, cells
 from tasks.publish import METRIC, Results
 from tasks.records import Compiled, Measured
 from tasks.report.charts import Bar, LadderRow
@@ -17,7 +18,6 @@ from tasks.report.text import (
     About,
     check_rows,
     failed,
-    ladder,
     notes,
     rungs_of,
     variant_rows,
@@ -35,11 +35,19 @@ class Cell(NamedTuple):
 
 
 class Sheet(NamedTuple):
-    """One table; the first cell of a row is what the row is about."""
+    """One table; the first cell of a row is what the row is about.
+
+    Attributes:
+        caption: What it shows.
+        heading: Of the columns.
+        rows: The cells.
+        remarks: What is said below the first cell of each row; empty where nothing is said of any.
+    """
 
     caption: str
     heading: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
+    remarks: tuple[str, ...] = ()
 
 
 def facts(results: Results, build: About) -> Iterator[tuple[str, str]]:
@@ -57,9 +65,17 @@ def variants(results: Results) -> Sheet:
 
 
 def rungs(results: Results) -> Sheet:
-    """Make the table of the loss ladder."""
-    heading, rows = ladder(results)
-    return Sheet("Every rung with what it loses", heading, tuple(tuple(map(Cell, row)) for row in rows))
+    """Make the table of the loss ladder: accuracy, with what is to be said below the name of a rung."""
+    rows = rungs_of(results).rows
+    lines = tuple(tuple(map(Cell, cells(row).accuracy[:-1])) for row in rows)
+    return Sheet("Every rung with what it loses", HEADING.accuracy[:-1], lines, tuple(row.remark for row in rows))
+
+
+def heads(results: Results) -> Sheet:
+    """Make the table of the distances on the loss ladder, of the rungs that have any."""
+    rows = [row for row in rungs_of(results).rows if row.heads]
+    lines = tuple(tuple(map(Cell, cells(row).distance)) for row in rows)
+    return Sheet("Distance of each head", HEADING.distance, lines)
 
 
 def checks(results: Results) -> Sheet | None:

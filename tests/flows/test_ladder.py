@@ -65,7 +65,7 @@ def test_the_rungs_of_a_release_are_printed_with_what_each_loses(published: Publ
         "64",
         *("0.5500",) * 3,
         "0.5500 / - / 0.5500",
-        "0.0500 (BM1684X fp16)",
+        "0.0500 (fp16)",
         "0.0600",
         "0.0400 to 0.0800",
     ]
@@ -92,7 +92,7 @@ def test_what_devices_measured_follows_and_what_is_of_other_images_says_so(
     assert run_ladder([published.reference]) == 0
     table = lines(capsys.readouterr().out)
     host = table["BM1684X int8 on device board (1b), host preprocessing"]
-    assert host[:2] == ["64", "0.5400"] and "0.0100 (BM1684X int8)" in host
+    assert host[:2] == ["64", "0.5400"] and "0.0100 (int8)" in host
     hardware = table["BM1684X int8 on device board (1b raw), hardware preprocessing"]
     assert hardware[:2] == ["9", "0.5300"] and hardware[-1].startswith("not compared: another data set (sha256:bbb")
     assert hardware[4:-1] == ["-"] * 4

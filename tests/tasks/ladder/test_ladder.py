@@ -129,9 +129,11 @@ def test_what_a_device_measured_on_other_images_is_shown_and_compared_with_nothi
 
 
 def test_a_run_in_the_simulator_is_no_device() -> None:
-    ladder = of_release(record(), measured(), [evidence(engine="simulator")])
-    (row,) = (row for row in ladder.rows if row.device)
-    assert row.kind == "simulator" and row.rung.startswith("BM1684X int8 on the simulator of board")
+    seen = [evidence(engine="simulator", device=name) for name in ("simulator", "board")]
+    ladder = of_release(record(), measured(), seen)
+    row, other = (row for row in ladder.rows if row.device)
+    assert row.kind == "simulator" and row.rung == "BM1684X int8 validated in the simulator (1b), host preprocessing"
+    assert other.rung == "BM1684X int8 validated in the simulator of board (1b), host preprocessing"
     assert (row.before, by_name(ladder)[HOST].measured) == ("BM1684X int8", False)
 
 

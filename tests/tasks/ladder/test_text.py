@@ -16,7 +16,7 @@ def test_every_column_is_filled_or_says_that_there_is_nothing() -> None:
         "0.5500",
         "0.5500",
         "0.5500 / - / 0.5500",
-        "0.0500 (BM1684X fp16)",
+        "0.0500 (fp16)",
         "0.0600",
         "0.0400 to 0.0800",
         *("0.99000 / 30.0",) * 3,

@@ -87,7 +87,7 @@ def test_every_picture_has_words_for_who_does_not_see_it(workspace: Workspace, t
         "BM1688 fp32 b1 0.8",
         "PyTorch: AP lost 0",
     ]
-    assert page.named("html") == [{"lang": "en"}] and len(page.named("caption")) == 5
+    assert page.named("html") == [{"lang": "en"}] and len(page.named("caption")) == 6
 
 
 def test_what_did_not_pass_is_told_before_anything_else(workspace: Workspace, tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_a_class_that_loses_much_is_marked(workspace: Workspace, tmp_path: Path)
 def test_the_images_that_lose_most_say_how_much_and_what_is_there(workspace: Workspace, tmp_path: Path) -> None:
     text = Page(html(pictured(workspace), tmp_path)).text
     assert f"BM1688 int8, {HOSTILE}: F1 1.00 in FP32, 0.00 in INT8, 1.00 lost" in text
-    assert "What is annotated: 1 boxes" in text
+    assert "Annotated boxes: 1" in text
     assert f"{HOSTILE_CLASS}: left 10, top 10, 50 x 40" in text
     for word in ("found: plain line", "missed: dashed line", "invented: double line"):
         assert word in text
