@@ -11,10 +11,10 @@ from pydantic import Field, ValidationError, model_validator
 
 from artifacts.errors import BadRecord
 from artifacts.schema import problems, read_versioned
-from artifacts.variant import Chip, Precision, Record
+from artifacts.variant import Chip, Precision, Record, Variant
 
 MEASUREMENTS_TITLE = "measurements.json"
-MEASUREMENTS_VERSION = "1.0"
+MEASUREMENTS_VERSION = "1.1"
 MAX_MEASUREMENTS_BYTES = 8 << 20
 
 
@@ -55,7 +55,8 @@ class Rung(Record):
         images: How many were evaluated.
         figures: None where the weights are a stand-in.
         loss: None for the network before it was compiled, where the weights are a stand-in, and in older files.
-        distances: By head; empty for the reference itself.
+        distances: By head, against the TorchScript; empty for the reference itself.
+        distance_images: How many images the distances are over; None in older files.
     """
 
     name: str
@@ -65,19 +66,44 @@ class Rung(Record):
     figures: Optional[Figures] = None
     loss: Optional[Loss] = None
     distances: Dict[str, Distance] = Field(default_factory=dict)
+    distance_images: Optional[int] = Field(default=None, ge=0)
+
+
+class Simulation(Record):
+    """The very bmodel in the vendor's simulator, beside the interpreter's output for its chip and precision.
+
+    Attributes:
+        variant: What was run.
+        images: How many.
+        identical: Whether every value was equal bit by bit.
+        max_abs: Largest absolute difference to the interpreter's head tensor.
+        distances: By head, against the interpreter on these images.
+    """
+
+    variant: Variant
+    images: int = Field(ge=1)
+    identical: bool
+    max_abs: float = Field(ge=0)
+    distances: Dict[str, Distance] = Field(default_factory=dict)
 
 
 class Measurements(Record):
-    """The loss ladder, from the network in PyTorch to every chip and precision."""
+    """The loss ladder, from the network in PyTorch to every chip and precision, and each bmodel in the simulator."""
 
     schema_version: str = MEASUREMENTS_VERSION
     rungs: Tuple[Rung, ...] = Field(min_length=1)
+    simulated: Tuple[Simulation, ...] = Field(
+        default=(), description="since 1.1; what the simulator gave before that is in the release record alone"
+    )
 
     @model_validator(mode="after")
     def _each_once(self) -> Measurements:
         names = [rung.name for rung in self.rungs]
         if len(set(names)) != len(names):
             raise ValueError("a rung occurs more than once")
+        variants = [one.variant for one in self.simulated]
+        if len(set(variants)) != len(variants):
+            raise ValueError("a bmodel occurs more than once in the simulator")
         return self
 
     @classmethod

@@ -11,6 +11,7 @@ from flows.settling import settle
 from flows.variants import Ground, Int8, Variants, rung_of, submit_variants
 from settings.model import Settings
 from tasks.attempts import NO_LABEL
+from tasks.calibration_checks import check_handed, check_set
 from tasks.calibration_set import curate_images
 from tasks.compile import import_network
 from tasks.gate import gate
@@ -56,12 +57,14 @@ def _investigate(settings: Settings, workspace: Workspace) -> Findings:
         batch: import_network.submit(traced, batch, compiler, driving, workspace)
         for batch in sorted({1, *(variant.batch for variant in variants)})
     }
-    calibration = table = None
+    calibration = table = checks = handed = None
     if any(variant.precision == "int8" for variant in variants):
         wanted = settings.calibration
         candidates = gather(wanted.source, "calibration", None, wanted.seed, workspace)
         calibration = curate_images(candidates, images, wanted.curation, workspace)
+        checks = check_set(calibration, candidates, images, wanted.count, wanted.missing_classes, workspace)
         table = calibrate.submit(models[1], calibration, spec, wanted.method, compiler, driving, workspace)
+        handed = check_handed.submit(calibration, table, spec, workspace)
 
     network = evaluate_network.submit(checkpoint, settings.network, traced, images, spec, judging, workspace)
     reference = evaluate_reference.submit(traced, images, spec, judging, workspace)
@@ -69,7 +72,7 @@ def _investigate(settings: Settings, workspace: Workspace) -> Findings:
     first = Int8(table, settings.quantize.recipe, NO_LABEL)
     submitted = Variants(scenes=golden_images(spec, workspace))
     submit_variants(ground, first, variants, submitted)
-    settle([*models.values(), *([] if table is None else [table]), network, reference, *submitted])
+    settle([*models.values(), *(one for one in (table, handed) if one is not None), network, reference, *submitted])
     escalation = Escalation() if calibration is None else escalate(ground, submitted, first, calibration)
     for rung, way in escalation.ways.items():
         submitted.drop(rung)
@@ -88,6 +91,7 @@ def _investigate(settings: Settings, workspace: Workspace) -> Findings:
         losses=tuple(submitted.losses[rung].result() for rung in sorted(submitted.losses)),
         simulated=tuple(submitted.simulated[variant].result() for variant in sorted(submitted.simulated)),
         verdicts=(),
+        checks=() if checks is None or handed is None else (*checks.checks, *handed.result().checks),
         golden=submitted.golden_files(settings, workspace),
         attempts=escalation.attempts(),
         sensitivities=tuple(escalation.sensitivities[rung] for rung in sorted(escalation.sensitivities)),

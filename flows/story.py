@@ -35,7 +35,7 @@ def tell_findings(findings: Findings, drawn: Drawn) -> None:
         refused = reasons(results)
         _markdown(f"{profile}-summary", summary(findings, drawn), "What was made, and how near it is to the original")
         _table(f"{profile}-variants", VARIANT_HEADING, variant_rows(results), "One row a bmodel")
-        _table(f"{profile}-ladder", *ladder(results), "Every rung with its loss against the first")
+        _table(f"{profile}-ladder", *ladder(results), "Every rung with what it loses")
         by_class = classes(results)
         if by_class is not None:
             _table(f"{profile}-classes", by_class.heading, _texts(by_class), by_class.caption)

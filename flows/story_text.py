@@ -46,7 +46,7 @@ def summary(findings: Findings, drawn: Drawn) -> str:
     lines += [*(f"- {term}: {text}" for term, text in notes(results, build)), ""]
     lines += [*table(VARIANT_HEADING, variant_rows(results)), ""]
     for picture in drawn.charts:
-        lines += [*_shown(picture, data_uri(picture, workspace)), ""]
+        lines += [*_shown(picture, data_uri(picture.image, workspace)), ""]
     if drawn.worst:
         lines += ["## Images that lose most in INT8", "", *_worst(drawn.worst, workspace)]
     if drawn.sheet is not None:

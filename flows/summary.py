@@ -11,8 +11,8 @@ from rich.table import Table
 from artifacts.release import ReleaseRecord, VariantRecord
 from settings.model import Settings
 from tasks import journal
+from tasks.ladder.text import DEMONSTRATION
 from tasks.publish import PublishedRelease
-from tasks.report.text import DEMONSTRATION
 from tasks.workspace import Workspace
 
 

@@ -1,7 +1,7 @@
 """Average precision of boxes as COCO defines it (cocodataset.org, "Detection evaluation"), in numpy alone.
 
-It gives what pycocotools gives for objects of all sizes: AP over IoU 0.50, 0.55, .. 0.95, over the classes
-and over 101 recall points. pycocotools has to be compiled, which a board may not be able to.
+It gives what pycocotools gives: AP over IoU 0.50, 0.55, .. 0.95, over the classes and over 101 recall
+points, for objects of all sizes and of some. pycocotools has to be compiled, which a board may not be able to.
 """
 
 from __future__ import annotations
@@ -17,7 +17,13 @@ IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0.0, 1.0, 101)
 
 _LARGEST_AREA = 1e5**2
+EVERY_AREA = (0.0, _LARGEST_AREA)
+AREAS = {"small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, _LARGEST_AREA)}
+"""Square pixels of what COCO calls small, medium and large; an object at a border belongs to both."""
+
 MISSED, HIT, IGNORED = 0, 1, 2
+
+_AT_50, _AT_75 = slice(0, 1), slice(5, 6)
 
 
 class AveragePrecision(NamedTuple):
@@ -30,6 +36,22 @@ class AveragePrecision(NamedTuple):
 
     ap: Optional[float]
     ap50: Optional[float]
+
+
+class Breakdown(NamedTuple):
+    """What stands behind an average precision; each 0..1, or None where nothing of the kind is annotated.
+
+    Attributes:
+        whole: Over all objects.
+        ap75: At IoU 0.75.
+        by_size: AP of small, medium and large objects.
+        by_class: AP by the class's name.
+    """
+
+    whole: AveragePrecision
+    ap75: Optional[float]
+    by_size: Dict[str, Optional[float]]
+    by_class: Dict[str, Optional[float]]
 
 
 class Judged(NamedTuple):
@@ -60,18 +82,38 @@ def average_precision(
     Raises:
         KeyError: An image of the truth has no entry.
     """
-    judged: Dict[int, List[Judged]] = {position: [] for position in range(len(truth.categories))}
-    for image in truth.images:
-        for position, one in judge_image(truth, image, found[image], max_detections):
-            judged[position].append(one)
-    precisions = [curve for curve in map(_precision, judged.values()) if curve is not None]
-    if not precisions:
-        return AveragePrecision(None, None)
-    table = np.stack(precisions)  # [classes, thresholds, recalls]
-    return AveragePrecision(float(table.mean()), float(table[:, 0].mean()))
+    curves = _curves(truth, found, max_detections, EVERY_AREA)
+    return AveragePrecision(_mean(curves), _mean(curves, _AT_50))
 
 
-def judge_image(truth: Annotations, image: int, found: Detections, max_detections: int) -> List[Tuple[int, Judged]]:
+def breakdown(truth: Annotations, found: Mapping[int, Detections], *, max_detections: int = 100) -> Breakdown:
+    """Compute AP over all objects, at single thresholds, by size and by class.
+
+    Args:
+        truth: Images and annotated boxes.
+        found: Image id to what was found there, for each image of the truth; class ids are positions in
+            ``truth.categories``.
+        max_detections: The most detections of an image and class that count, best first.
+
+    Raises:
+        KeyError: An image of the truth has no entry.
+    """
+    curves = _curves(truth, found, max_detections, EVERY_AREA)
+    return Breakdown(
+        whole=AveragePrecision(_mean(curves), _mean(curves, _AT_50)),
+        ap75=_mean(curves, _AT_75),
+        by_size={size: _mean(_curves(truth, found, max_detections, areas)) for size, areas in AREAS.items()},
+        by_class={name: _mean([curve]) for (_, name), curve in zip(truth.categories, curves)},
+    )
+
+
+def judge_image(
+    truth: Annotations,
+    image: int,
+    found: Detections,
+    max_detections: int,
+    areas: Tuple[float, float] = EVERY_AREA,
+) -> List[Tuple[int, Judged]]:
     """Judge each class that is annotated or found in an image.
 
     Args:
@@ -79,6 +121,7 @@ def judge_image(truth: Annotations, image: int, found: Detections, max_detection
         image: The image's id.
         found: What was found there; class ids are positions in ``truth.categories``.
         max_detections: The most detections of a class that count, best first.
+        areas: Smallest and largest area of the objects that count, square pixels.
 
     Returns:
         Position in ``truth.categories`` and what its detections are worth.
@@ -94,27 +137,29 @@ def judge_image(truth: Annotations, image: int, found: Detections, max_detection
         if not len(mine) and category not in true:
             continue
         mine = mine[np.argsort(-found.scores[mine], kind="stable")][:max_detections]
-        judged.append((position, _judge(boxes[mine], found.scores[mine], true.get(category, []))))
+        judged.append((position, _judge(boxes[mine], found.scores[mine], true.get(category, []), areas)))
     return judged
 
 
-def _judge(boxes: np.ndarray, scores: np.ndarray, true: List[TrueBox]) -> Judged:
+def _judge(boxes: np.ndarray, scores: np.ndarray, true: List[TrueBox], areas: Tuple[float, float]) -> Judged:
     """Match detections, best first, to the objects of their class.
 
     Args:
         boxes: float64 [D, 4], left, top, width, height.
         scores: float32 [D], falling.
         true: The objects; those that are to be ignored match only what matches no other.
+        areas: Smallest and largest area of the objects that count, square pixels.
     """
-    ignored = [box.crowd or box.area > _LARGEST_AREA for box in true]
+    least, most = areas
+    ignored = [box.crowd or not least <= box.area <= most for box in true]
     order = sorted(range(len(true)), key=lambda index: ignored[index])
     true, ignored = [true[index] for index in order], [ignored[index] for index in order]
     overlaps = _overlaps(boxes, true)
     outcome = np.full((len(IOU_THRESHOLDS), len(boxes)), MISSED, dtype=np.int8)
     for row, threshold in enumerate(IOU_THRESHOLDS):
         outcome[row] = _match(overlaps, true, ignored, min(float(threshold), 1 - 1e-10))
-    areas = boxes[:, 2] * boxes[:, 3]
-    strange = (areas < 0) | (areas > _LARGEST_AREA)
+    own = boxes[:, 2] * boxes[:, 3]
+    strange = (own < least) | (own > most)
     outcome[(outcome == MISSED) & strange[None, :]] = IGNORED
     return Judged(scores, outcome, ignored.count(False))
 
@@ -153,6 +198,22 @@ def _overlaps(boxes: np.ndarray, true: List[TrueBox]) -> np.ndarray:
     crowd = np.array([box.crowd for box in true])
     whole = np.where(crowd[None, :], own, own + theirs[:, 2] * theirs[:, 3] - shared)
     return np.asarray(np.divide(shared, whole, out=np.zeros_like(shared), where=shared > 0))
+
+
+def _curves(
+    truth: Annotations, found: Mapping[int, Detections], max_detections: int, areas: Tuple[float, float]
+) -> List[Optional[np.ndarray]]:
+    """The precision of each class, in the order of ``truth.categories``."""
+    judged: List[List[Judged]] = [[] for _ in truth.categories]
+    for image in truth.images:
+        for position, one in judge_image(truth, image, found[image], max_detections, areas):
+            judged[position].append(one)
+    return [_precision(of_class) if of_class else None for of_class in judged]
+
+
+def _mean(curves: List[Optional[np.ndarray]], thresholds: slice = slice(None)) -> Optional[float]:
+    known = [curve[thresholds] for curve in curves if curve is not None]
+    return float(np.stack(known).mean()) if known else None
 
 
 def _precision(judged: List[Judged]) -> Optional[np.ndarray]:

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
+from pydantic import Field
 
 from artifacts.digest import digest_bytes
 from artifacts.protocols import PROTOCOLS, Limits, limits
 from artifacts.release import Accuracy, Protocol, ReleaseRecord
 from artifacts.variant import Record
-from inference.accuracy import average_precision
+from inference.accuracy import breakdown
 from inference.annotations import Annotations, class_of_category, dataset_digest, read_annotations
 from inference.commands.which_model import open_detector
 from inference.decode import Detections
@@ -40,6 +41,9 @@ class ValidationReport(Record):
         protocol: How accuracy was measured, and on what.
         ap: Average precision over IoU 0.50 to 0.95, 0 to 1; None where nothing is annotated.
         ap50: At IoU 0.50.
+        ap75: At IoU 0.75; None in older reports.
+        by_size: AP of small, medium and large objects, None where there are none; empty in older reports.
+        by_class: AP by the class's name, None where nothing of it is annotated; empty in older reports.
         recorded: What the release says of this model.
         comparable: Whether the two may be compared: the data set and the protocol are the same.
         comparison: The difference, or why there is none, in words.
@@ -52,6 +56,9 @@ class ValidationReport(Record):
     protocol: Protocol
     ap: Optional[float]
     ap50: Optional[float]
+    ap75: Optional[float] = None
+    by_size: Dict[str, Optional[float]] = Field(default_factory=dict)
+    by_class: Dict[str, Optional[float]] = Field(default_factory=dict)
     recorded: Optional[Accuracy]
     comparable: bool
     comparison: str
@@ -169,7 +176,8 @@ def assess(truth: Annotations, seen: Seen, model: ReleasedModel, setting: Settin
     """
     names = {image: name for image, name in truth.images.items() if image in seen.found}
     counted = truth._replace(images=names, boxes={image: truth.boxes[image] for image in names})
-    figures = average_precision(counted, seen.found, max_detections=kept.top_k)
+    more = breakdown(counted, seen.found, max_detections=kept.top_k)
+    figures = more.whole
     protocol = Protocol(
         name=kept.name,
         dataset_digest=dataset_digest(truth.digest, [(name, seen.digests[image]) for image, name in names.items()]),
@@ -192,6 +200,9 @@ def assess(truth: Annotations, seen: Seen, model: ReleasedModel, setting: Settin
         protocol=protocol,
         ap=figures.ap,
         ap50=figures.ap50,
+        ap75=more.ap75,
+        by_size=more.by_size,
+        by_class=more.by_class,
         recorded=recorded,
         comparable=problem is None and figures.ap is not None,
         comparison=comparison,

@@ -62,6 +62,12 @@ class CalibrationSettings(Curation):
 
     source: ImageSource = Field(description="candidate images; none of them may be in the evaluation set")
     method: Method = Field(default="kl", description="how the compiler derives a tensor's range from the samples")
+    missing_classes: Literal["warn", "fail"] = Field(
+        default="warn",
+        description="when a class of the evaluation set is on no calibration image: warn, because ranges are derived "
+        "from activations, the gate measures what it costs, and the rarest classes are seldom among a few hundred "
+        "candidates; or fail",
+    )
 
     @property
     def curation(self) -> Curation:

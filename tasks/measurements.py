@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from artifacts.measurements import Distance, Figures, Loss, Measurements, Rung
+from collections.abc import Mapping
+
+from artifacts.measurements import Distance, Figures, Loss, Measurements, Rung, Simulation
 from tasks.publish import Results
-from tasks.records import Measured
+from tasks.records import HeadDistance, Measured, Simulated
 
 
 def measurements(results: Results) -> Measurements:
@@ -14,10 +16,11 @@ def measurements(results: Results) -> Measurements:
         results: What the build found out.
 
     Returns:
-        The rungs, PyTorch and TorchScript first; equal builds give equal ones.
+        The rungs, PyTorch and TorchScript first, and what the simulator gave; equal builds give equal ones.
     """
     return Measurements(
-        rungs=tuple(_rung(one, results.loss(one)) for one in (results.network, results.reference, *results.measured))
+        rungs=tuple(_rung(one, results.loss(one)) for one in (results.network, results.reference, *results.measured)),
+        simulated=tuple(map(_simulation, sorted(results.simulated, key=lambda one: one.variant))),
     )
 
 
@@ -30,8 +33,23 @@ def _rung(measured: Measured, loss: Loss | None) -> Rung:
         images=measured.images,
         figures=_figures(measured),
         loss=loss,
-        distances={head: Distance(**far.model_dump()) for head, far in measured.distances.items()},
+        distances=_distances(measured.distances),
+        distance_images=measured.distance_images,
     )
+
+
+def _simulation(simulated: Simulated) -> Simulation:
+    return Simulation(
+        variant=simulated.variant,
+        images=simulated.images,
+        identical=simulated.identical,
+        max_abs=simulated.max_abs,
+        distances=_distances(simulated.distances),
+    )
+
+
+def _distances(found: Mapping[str, HeadDistance]) -> dict[str, Distance]:
+    return {head: Distance(**far.model_dump()) for head, far in found.items()}
 
 
 def _figures(measured: Measured) -> Figures | None:

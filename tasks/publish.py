@@ -20,6 +20,7 @@ from artifacts.release import (
 from artifacts.store import Blob
 from settings.model import Settings
 from tasks.attempts import Sensitivity, Tried
+from tasks.calibration_checks import Check
 from tasks.judgement import MeasuredLoss, Verdict
 from tasks.records import (
     CalibrationSet,
@@ -56,6 +57,7 @@ class Results(BaseModel):
         losses: What each of them loses against the TorchScript.
         simulated: One result for each bmodel that was run in the simulator.
         verdicts: One a bmodel.
+        checks: What was checked of the calibration; none without int8 variants.
         golden: The golden inputs and outputs, by title.
         attempts: Ways to make int8 that were tried, where the first lost too much.
         sensitivities: Which layers bring int8's error into the heads, where an attempt asked for that.
@@ -74,6 +76,7 @@ class Results(BaseModel):
     losses: tuple[MeasuredLoss, ...] = ()
     simulated: tuple[Simulated, ...]
     verdicts: tuple[Verdict, ...]
+    checks: tuple[Check, ...] = ()
     golden: Mapping[str, Blob] = Field(default_factory=dict)
     attempts: tuple[Tried, ...] = ()
     sensitivities: tuple[Sensitivity, ...] = ()

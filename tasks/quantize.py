@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -28,7 +29,7 @@ _USED = re.compile(rb"^# sample number: (\d+)\s*$", re.M)
 _RANGE_FIELDS = 3  # after the tensor's name: threshold, min, max
 
 
-@step(version=1, slot="calibrate{attempt}", retries=1, retry_on=(CommandTimedOut,))
+@step(version=2, slot="calibrate{attempt}", retries=1, retry_on=(CommandTimedOut,))
 def calibrate(
     model: TopModel,
     images: CalibrationSet,
@@ -114,12 +115,31 @@ def calibration_table(
         }
         with driven(planned, toolchain, workspace, inputs, omp_threads=driving.omp_threads) as ran:
             table = content.put_bytes(stable_table((ran.folder / command.TABLE).read_bytes(), count))
-            return CalibrationTable(table=table, images=count, method=method, evidence=ran.evidence)
+            return CalibrationTable(
+                table=table,
+                images=count,
+                method=method,
+                samples_digest=samples_digest(_read_samples(paths, model.input_name)),
+                evidence=ran.evidence,
+            )
 
 
 def image_list(paths: list[Path]) -> bytes:
     """Write the list of samples, one path a line; a blank line would stop the compiler."""
     return "".join(f"{path}\n" for path in paths).encode()
+
+
+def samples_digest(samples: Iterable[NDArray[np.float32]]) -> str:
+    """Name input tensors by their bytes, shapes and order.
+
+    Args:
+        samples: Input tensors, float32 [1, C, H, W] each.
+    """
+    digest = hashlib.sha256()
+    for tensor in samples:
+        digest.update(f"{tensor.dtype.str} {list(tensor.shape)} ".encode())
+        digest.update(np.ascontiguousarray(tensor).tobytes())
+    return f"sha256:{digest.hexdigest()}"
 
 
 def check_sample(tensor: NDArray[np.float32], shape: tuple[int, ...], name: str) -> None:
@@ -172,3 +192,9 @@ def stable_table(table: bytes, images: int) -> bytes:
             "all weights of the network finite?"
         )
     return _TIME.sub(b"", table)
+
+
+def _read_samples(paths: Iterable[Path], name: str) -> Iterator[NDArray[np.float32]]:
+    for path in paths:
+        with np.load(path) as archive:
+            yield archive[name]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from artifacts.bmodel import TensorInfo
 from artifacts.release import Variant
@@ -124,11 +124,14 @@ class CalibrationTable(Record):
         table: The compiler's table, without the line that holds the time.
         images: How many samples the compiler says it used.
         method: How the ranges were derived.
+        samples_digest: Of the samples that lay before the compiler, read when it was done
+            (`tasks.quantize.samples_digest`).
     """
 
     table: Blob
     images: int
     method: str
+    samples_digest: str
     evidence: Evidence
 
 
@@ -251,12 +254,14 @@ class Simulated(Record):
         images: How many.
         max_abs: Largest absolute difference to the interpreter's head tensor.
         identical: Whether every value was equal bit by bit.
+        distances: By head, against the interpreter on the same images.
     """
 
     variant: Variant
     images: int
     max_abs: float
     identical: bool
+    distances: dict[str, HeadDistance] = Field(default_factory=dict)
 
 
 class GoldenValues(Record):

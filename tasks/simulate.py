@@ -11,15 +11,16 @@ from artifacts.release import PreprocessSpec
 from inference.engines.worker import WorkerProcess
 from settings.sections import TimeoutSettings
 from tasks.attempts import NO_LABEL, Label
+from tasks.distance import HeadDistances
 from tasks.errors import ResultRefused
-from tasks.records import Compiled, ImageSet, Measured, Simulated
+from tasks.records import Compiled, HeadDistance, ImageSet, Measured, Simulated
 from tasks.rungs import SAMPLE_IMAGES, Tensor, input_batch, load_samples, single_output
 from tasks.step import step
 from tasks.toolchain.model import Toolchain
 from tasks.workspace import Workspace
 
 
-@step(version=1, slot="simulate {compiled.variant.path}{attempt}")
+@step(version=2, slot="simulate {compiled.variant.path}{attempt}")
 def simulate(
     compiled: Compiled,
     measured: Measured,
@@ -45,7 +46,7 @@ def simulate(
         attempt: Which attempt at int8 it is.
 
     Returns:
-        How far the two are apart.
+        How far the two are apart, over all and head by head.
 
     Raises:
         EngineError: The simulator failed or took too long.
@@ -56,7 +57,7 @@ def simulate(
     expected = load_samples(content, measured.samples)
     used = images.images[: min(-(-count // variant.batch) * variant.batch, SAMPLE_IMAGES)]
     gaps: list[float] = []
-    identical = True
+    far, identical = HeadDistances(), True
     with ExitStack() as stack:
         log = stack.enter_context(workspace.log_file(f"simulate {variant.path}"))
         bmodel = stack.enter_context(content.scratch("simulate")) / f"{variant.stem}.bmodel"
@@ -76,9 +77,12 @@ def simulate(
             output = single_output(worker.run(filled(input_batch(batch, own_spec, content), variant.batch)))
             check_shape(output.shape, (variant.batch, *expected[batch[0].name].shape), variant.path)
             for index, image in enumerate(batch):
-                gaps.append(gap(output[index], expected[image.name], f"{variant.path}, {image.name}"))
-                identical = identical and bool(np.array_equal(output[index], expected[image.name]))
-    return Simulated(variant=variant, images=len(used), max_abs=max(gaps), identical=identical)
+                wanted, given = expected[image.name], output[index]
+                gaps.append(gap(given, wanted, f"{variant.path}, {image.name}"))
+                identical = identical and bool(np.array_equal(given, wanted))
+                far.add(wanted[np.newaxis], given[np.newaxis])
+    distances = {head: HeadDistance(**one.model_dump()) for head, one in far.distances().items()}
+    return Simulated(variant=variant, images=len(used), max_abs=max(gaps), identical=identical, distances=distances)
 
 
 def filled(batch: Tensor, size: int) -> Tensor:

@@ -67,7 +67,10 @@ class Bar(NamedTuple):
 
 
 class LadderRow(NamedTuple):
-    """One rung: its name, the AP that it loses (None where AP means nothing), and signal to noise by head, decibel."""
+    """One rung: its name, the AP that it loses to the TorchScript, and signal to noise by head, decibel.
+
+    The loss is None where AP means nothing.
+    """
 
     name: str
     lost: float | None
@@ -200,7 +203,7 @@ def _losses(axes: Axes, rows: Sequence[LadderRow]) -> None:
         )
     axes.axvline(0, color=_FAINT, linewidth=1)
     axes.set_xlim(min(0.0, *values) - 0.05 * span, max(0.0, *values) + 0.62 * span)
-    axes.set_xlabel("AP lost against PyTorch")
+    axes.set_xlabel("AP lost to TorchScript")
     axes.locator_params(axis="x", nbins=4)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import cv2
@@ -18,7 +18,9 @@ Colour = tuple[int, int, int]
 TRUE: Colour = (233, 180, 86)
 MISSED: Colour = (66, 228, 240)
 INVENTED: Colour = (40, 82, 235)
-"""BGR. Sky blue, yellow and vermilion stay apart for the colour-blind too; so do the lines: plain, dashed, double."""
+ANNOTATED: Colour = (240, 240, 240)
+"""BGR. Sky blue, yellow and vermilion stay apart for the colour-blind too. Nobody has to see them: the lines are plain,
+dashed and double, and the labels of what is missed and invented begin with that word."""
 
 MAX_BYTES = 80_000
 """What one pair of pictures should not exceed."""
@@ -33,9 +35,10 @@ _PAPER: Colour = (32, 32, 32)
 _INK: Colour = (240, 240, 240)
 _SHADE: Colour = (0, 0, 0)
 # Boxes of different kinds that are the same stay visible beside each other.
-_INSETS = {TRUE: 0, MISSED: -4, INVENTED: 4}
+_INSETS = {TRUE: 0, MISSED: -4, INVENTED: 4, ANNOTATED: 0}
 
 _Area = tuple[int, int, int, int]
+_Mark = tuple[list[float], str, Colour]
 
 
 class Panel(NamedTuple):
@@ -71,22 +74,50 @@ def side_by_side(image: np.ndarray, truth: Truth, panels: Sequence[Panel]) -> by
     return encode(np.hstack(parts), MAX_BYTES)
 
 
+def annotated(image: np.ndarray, truth: Truth) -> bytes:
+    """Draw what there is to be found in an image.
+
+    Args:
+        image: uint8 [H, W, 3] BGR.
+        truth: What there is.
+
+    Returns:
+        A JPEG file; the same arguments give the same bytes (with one version of OpenCV).
+    """
+    names = _names(truth)
+    marks = [(_corners(box), _label_of(box, names), ANNOTATED) for box in truth.boxes]
+    return encode(_picture(image, f"annotated boxes: {len(marks)}", marks), MAX_BYTES)
+
+
+def listed(truth: Truth) -> tuple[str, ...]:
+    """Write each annotated box as text: class, and left, top, width and height in pixels of the image."""
+    names = _names(truth)
+    return tuple(
+        f"{_label_of(box, names)}: left {box.xywh[0]:.0f}, top {box.xywh[1]:.0f}, {box.xywh[2]:.0f} x {box.xywh[3]:.0f}"
+        for box in truth.boxes
+    )
+
+
 def counts(result: Match) -> str:
     """Say in a few words what the detections of an image are worth."""
     return f"{len(result.true)} found, {len(result.missed)} missed, {len(result.invented)} invented"
 
 
 def _panel(image: np.ndarray, truth: Truth, panel: Panel) -> np.ndarray:
+    result = match(truth.boxes, panel.found, truth.category_ids)
+    return _picture(image, f"{panel.title}: {counts(result)}", list(_marks(truth, panel.found, result)))
+
+
+def _picture(image: np.ndarray, title: str, found: Sequence[_Mark]) -> np.ndarray:
     height, width = image.shape[:2]
     scale = _SIDE / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     picture = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
-    result = match(truth.boxes, panel.found, truth.category_ids)
     # OpenCV's coordinates are 32-bit integers; boxes may reach far outside the image.
     edge = (size[0] - 1, size[1] - 1) * 2
     marks = [
         ([round(min(max(value * scale, 0), most)) for value, most in zip(corners, edge, strict=True)], text, colour)
-        for corners, text, colour in _marks(truth, panel.found, result)
+        for corners, text, colour in found
     ]
     for corners, _, colour in marks:
         _box(picture, corners, colour)
@@ -94,21 +125,33 @@ def _panel(image: np.ndarray, truth: Truth, panel: Panel) -> np.ndarray:
     for corners, text, colour in reversed(marks):  # what matters most has the first choice of a place
         taken.append(_label(picture, text, corners, colour, taken))
     strip = np.full((_STRIP, picture.shape[1], 3), _PAPER, dtype=np.uint8)
-    _write(strip, f"{panel.title}: {counts(result)}", (4, _STRIP - 9), _INK)
+    _write(strip, title, (4, _STRIP - 9), _INK)
     return np.vstack([strip, picture])
 
 
-def _marks(truth: Truth, found: Detections, result: Match) -> Iterator[tuple[list[float], str, Colour]]:
+def _marks(truth: Truth, found: Detections, result: Match) -> Iterator[_Mark]:
     """Yield corners, text and colour of each box, the most important last, so that it is drawn over the others."""
-    names = dict(zip(truth.category_ids, truth.class_names, strict=True))
-    for indices, colour in ((result.true, TRUE), (result.invented, INVENTED)):
+    names = _names(truth)
+    for indices, colour, word in ((result.true, TRUE, ""), (result.invented, INVENTED, "invented ")):
         for index in reversed(indices):
             name = truth.class_names[int(found.class_ids[index])]
             corners = [float(value) for value in found.boxes_xyxy[index]]
-            yield corners, f"{name} {found.scores[index]:.2f}", colour
+            yield corners, f"{word}{name} {found.scores[index]:.2f}", colour
     for box in result.missed:
-        left, top, width, height = box.xywh
-        yield [left, top, left + width, top + height], names[box.category_id], MISSED
+        yield _corners(box), f"missed {names[box.category_id]}", MISSED
+
+
+def _corners(box: Box) -> list[float]:
+    left, top, width, height = box.xywh
+    return [left, top, left + width, top + height]
+
+
+def _names(truth: Truth) -> dict[int, str]:
+    return dict(zip(truth.category_ids, truth.class_names, strict=True))
+
+
+def _label_of(box: Box, names: Mapping[int, str]) -> str:
+    return f"{names[box.category_id]}{' (crowd)' if box.iscrowd else ''}"
 
 
 def _box(picture: np.ndarray, corners: Sequence[int], colour: Colour) -> None:

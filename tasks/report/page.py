@@ -41,12 +41,16 @@ class Picture(Record):
         caption: What it shows.
         alt: What somebody who does not see it should know.
         image: PNG or JPEG.
+        truth: Of an image that loses much: the same with its annotated boxes, JPEG.
+        true_boxes: The same boxes as text.
     """
 
     name: str
     caption: str
     alt: str
     image: Blob
+    truth: Blob | None = None
+    true_boxes: tuple[str, ...] = ()
 
 
 class Drawn(Record):
@@ -65,7 +69,7 @@ class Drawn(Record):
     sheet: Picture | None
 
 
-@step(version=1, slot="report")
+@step(version=2, slot="report")
 def draw_report(results: Results, build: About, commands: list[tuple[str, str]], workspace: Workspace) -> Drawn:
     """Draw the report.
 
@@ -96,26 +100,32 @@ def draw_report(results: Results, build: About, commands: list[tuple[str, str]],
         ways=report_view.ways(results),
         layers=list(report_view.layers(results)),
         about_ways=WAYS_ABOUT,
+        heads=report_view.heads(results),
         sizes=report_view.sizes(results),
         classes=report_view.classes(results),
+        checks=report_view.checks(results),
         notable=report_view.NOTABLE_LOSS,
         charts={name: (caption, alt, Markup(chart.svg)) for (name, caption, alt), chart in drawn.items()},
-        worst=[(one, data_uri(one, workspace)) for one in worst],
-        legend={name: _css(colour) for name, colour in _LEGEND.items()},
-        sheet_picture=sheet and (sheet, data_uri(sheet, workspace)),
+        worst=[(one, data_uri(one.image, workspace), one.truth and data_uri(one.truth, workspace)) for one in worst],
+        legend=[(name, _css(colour), words) for name, colour, words in _LEGEND],
+        sheet_picture=sheet and (sheet, data_uri(sheet.image, workspace)),
         commands=commands,
     )
     return Drawn(page=content.put_bytes(text.encode()), charts=pictures, worst=worst, sheet=sheet)
 
 
-def data_uri(picture: Picture, workspace: Workspace) -> str:
-    """Return a picture as an address that holds it whole."""
-    data = workspace.content.verified(picture.image).read_bytes()
+def data_uri(image: Blob, workspace: Workspace) -> str:
+    """Return a picture, PNG or JPEG, as an address that holds it whole."""
+    data = workspace.content.verified(image).read_bytes()
     kind = "png" if data.startswith(b"\x89PNG") else "jpeg"
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
-_LEGEND = {"found": gallery.TRUE, "missed": gallery.MISSED, "invented": gallery.INVENTED}
+_LEGEND = (
+    ("found", gallery.TRUE, "found: plain line, class and score"),
+    ("missed", gallery.MISSED, "missed: dashed line at the annotated box"),
+    ("invented", gallery.INVENTED, "invented: double line, nothing of this class is there"),
+)
 
 _Heading = tuple[str, str, str]
 
@@ -174,12 +184,15 @@ def _pairs(group: list[Measured], dataset: Dataset, results: Results, workspace:
         truth = gallery.Truth(dataset.boxes[identities[name]], dataset.category_ids, dataset.class_names)
         sides = [gallery.Panel("FP32", before[name]), gallery.Panel(title, after[name])]
         scores = [match(truth.boxes, side.found, truth.category_ids) for side in sides]
-        drawn = gallery.side_by_side(read_image(content.verified(images[name])), truth, sides)
+        pixels = read_image(content.verified(images[name]))
         yield Picture(
             name=f"worst-{'-'.join(rung.rung.replace(' ', '-').lower() for rung in group)}-{number}",
-            caption=f"{title}, {name}: F1 {scores[0].f1:.2f} before, {scores[1].f1:.2f} after",
+            caption=f"{title}, {name}: F1 {scores[0].f1:.2f} in FP32, {scores[1].f1:.2f} in INT8, "
+            f"{scores[0].f1 - scores[1].f1:.2f} lost",
             alt=f"{name}. FP32: {gallery.counts(scores[0])}. {title}: {gallery.counts(scores[1])}.",
-            image=content.put_bytes(drawn),
+            image=content.put_bytes(gallery.side_by_side(pixels, truth, sides)),
+            truth=content.put_bytes(gallery.annotated(pixels, truth)),
+            true_boxes=gallery.listed(truth),
         )
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from artifacts.measurements import Loss
 from artifacts.protocols import Limits
 from settings.model import Settings
 from tasks.judgement import Verdict
+from tasks.ladder.ladder import Ladder, of_build
+from tasks.ladder.text import DEMONSTRATION, HEADING, cells, legend, number
+from tasks.measurements import measurements
 from tasks.publish import METRIC, Results
 from tasks.records import Compiled, Evidence, Measured, Record, Simulated
 from tasks.report.ways import LAYERS_HEADING, WAYS_ABOUT, WAYS_HEADING, about_layers, layer_rows, way_rows
 
-DEMONSTRATION = "A demonstration of the pipeline: its numbers say nothing about photographs."
 STAND_IN = "The weights are a stand-in, so that accuracy means nothing here; it is neither printed nor judged."
 
 VARIANT_HEADING = (
@@ -26,6 +27,7 @@ VARIANT_HEADING = (
     "simulator",
     "gate",
 )
+CHECK_HEADING = ("check", "outcome", "facts")
 
 _SPECIAL = re.compile(r"([\\`*\[\]<>|&])")
 
@@ -89,6 +91,8 @@ def markdown(results: Results, settings: Settings, compiler: str) -> str:
     lines += [*(f"- {term}: {text}" for term, text in notes(results, build)), "", "## Variants", ""]
     lines += [*table(VARIANT_HEADING, variant_rows(results)), "", "## Loss ladder", "", *table(*ladder(results)), ""]
     lines += list(_ways(results))
+    if results.checks:
+        lines += ["## Calibration preflight", "", *table(CHECK_HEADING, _escaped_rows(check_rows(results))), ""]
     failures = failed(results.verdicts)
     if failures:
         lines += ["## Not passed", "", *(_failure(results, verdict) for verdict in failures), ""]
@@ -112,24 +116,18 @@ def variant_rows(results: Results) -> list[tuple[str, ...]]:
 
 
 def ladder(results: Results) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Return heading and rows of the loss ladder: every rung with its loss against the first."""
-    heading = (
-        "rung",
-        "AP",
-        "AP50",
-        "AP lost",
-        "bounds, each 95 %",
-        "heatmap cosine / SNR dB",
-        "size cosine / SNR dB",
-        "offset cosine / SNR dB",
-    )
-    rows = []
-    for rung in (results.network, results.reference, *results.measured):
-        heads = [f"{far.cosine:.5f} / {far.snr_db:.1f}" for far in rung.distances.values()] or ["reference"] * 3
-        rows.append(
-            (rung.rung, _ap(rung.ap), _ap(rung.ap50), _lost(results.network, rung), _bounds(results.loss(rung)), *heads)
-        )
-    return heading, rows
+    """Return heading and rows of the loss ladder: every rung with what it loses."""
+    return HEADING, [cells(row) for row in rungs_of(results).rows]
+
+
+def rungs_of(results: Results) -> Ladder:
+    """Return the loss ladder of a build."""
+    return of_build(measurements(results), [one.variant for one in results.compiled])
+
+
+def check_rows(results: Results) -> list[tuple[str, ...]]:
+    """Return one row of text for each thing that was checked of the calibration."""
+    return [(check.name, check.outcome, check.detail) for check in results.checks]
 
 
 def outcome(verdict: Verdict) -> str:
@@ -179,11 +177,7 @@ def notes(results: Results, build: About) -> Iterator[tuple[str, str]]:
             f"{METRIC}, {results.reference.images} images, protocol {protocol.name} (score >= "
             f"{protocol.score_floor:g}, best {protocol.top_k}), in the interpreter.",
         )
-        yield (
-            "Bounds",
-            "what a rung loses against the TorchScript is with 95 % confidence not less than the first and not more "
-            "than the second, by a paired bootstrap over the images; the loss itself is against PyTorch.",
-        )
+    yield "Loss ladder", legend(rungs_of(results).rows)
     yield "Simulator", "the very bmodel against the interpreter's output."
     if results.table is not None:
         yield "Calibration", f"{results.table.images} images, method {results.table.method}."
@@ -209,7 +203,7 @@ def _variant_row(
         f"{compiled.device_memory / 1e6:.2f}",
         "-" if compiled.estimated_ms is None else f"{compiled.estimated_ms:.3f}",
         " / ".join(f"{far.cosine:.4f}" for far in measured.distances.values()),
-        _ap(measured.ap),
+        number(measured.ap),
         _simulator(simulated),
         outcome(verdict),
     )
@@ -221,14 +215,5 @@ def _simulator(simulated: Simulated | None) -> str:
     return "bit-identical" if simulated.identical else f"within {simulated.max_abs:.2g}"
 
 
-def _ap(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
-
-
-def _bounds(loss: Loss | None) -> str:
-    return "-" if loss is None else f"{round(loss.low, 4) + 0.0:.4f} to {round(loss.high, 4) + 0.0:.4f}"
-
-
-def _lost(first: Measured, rung: Measured) -> str:
-    # + 0.0 turns a negative zero into a plain one
-    return "-" if first.ap is None or rung.ap is None else f"{round(first.ap - rung.ap, 4) + 0.0:.4f}"
+def _escaped_rows(rows: Iterable[Sequence[str]]) -> list[tuple[str, ...]]:
+    return [tuple(map(escaped, row)) for row in rows]

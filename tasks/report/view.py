@@ -6,14 +6,26 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from tasks.ladder.ladder import class_losses
+from tasks.ladder.rows import TORCHSCRIPT
+from tasks.ladder.text import HEADING, cells
 from tasks.publish import METRIC, Results
 from tasks.records import Compiled, Measured
 from tasks.report.charts import Bar, LadderRow
-from tasks.report.text import VARIANT_HEADING, About, failed, ladder, notes, variant_rows
+from tasks.report.text import (
+    CHECK_HEADING,
+    VARIANT_HEADING,
+    About,
+    check_rows,
+    failed,
+    notes,
+    rungs_of,
+    variant_rows,
+)
 from tasks.report.ways import LAYERS_HEADING, WAYS_HEADING, about_layers, layer_rows, way_rows
 
 NOTABLE_LOSS = 0.05
-"""A class or size that loses more AP than this is marked."""
+"""A class or size that loses more AP to the TorchScript than this is marked."""
 
 
 class Cell(NamedTuple):
@@ -24,11 +36,19 @@ class Cell(NamedTuple):
 
 
 class Sheet(NamedTuple):
-    """One table; the first cell of a row is what the row is about."""
+    """One table; the first cell of a row is what the row is about.
+
+    Attributes:
+        caption: What it shows.
+        heading: Of the columns.
+        rows: The cells.
+        remarks: What is said below the first cell of each row; empty where nothing is said of any.
+    """
 
     caption: str
     heading: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
+    remarks: tuple[str, ...] = ()
 
 
 def facts(results: Results, build: About) -> Iterator[tuple[str, str]]:
@@ -46,9 +66,23 @@ def variants(results: Results) -> Sheet:
 
 
 def rungs(results: Results) -> Sheet:
-    """Make the table of the loss ladder."""
-    heading, rows = ladder(results)
-    return Sheet("Every rung with its loss against the first", heading, tuple(tuple(map(Cell, row)) for row in rows))
+    """Make the table of the loss ladder: accuracy, with what is to be said below the name of a rung."""
+    rows = rungs_of(results).rows
+    lines = tuple(tuple(map(Cell, cells(row).accuracy[:-1])) for row in rows)
+    return Sheet("Every rung with what it loses", HEADING.accuracy[:-1], lines, tuple(row.remark for row in rows))
+
+
+def heads(results: Results) -> Sheet:
+    """Make the table of the distances on the loss ladder, of the rungs that have any."""
+    rows = [row for row in rungs_of(results).rows if row.heads]
+    lines = tuple(tuple(map(Cell, cells(row).distance)) for row in rows)
+    return Sheet("Distance of each head", HEADING.distance, lines)
+
+
+def checks(results: Results) -> Sheet | None:
+    """Make the table of what was checked of the calibration; None without one."""
+    rows = tuple(tuple(Cell(text, text in ("warning", "not known")) for text in row) for row in check_rows(results))
+    return Sheet("What was checked of the calibration", CHECK_HEADING, rows) if rows else None
 
 
 def ways(results: Results) -> Sheet | None:
@@ -69,13 +103,15 @@ def layers(results: Results) -> Iterator[Sheet]:
 def sizes(results: Results) -> Sheet | None:
     """Make the table of AP by the size of objects; None where AP means nothing."""
     columns = {name: one.by_size for name, one in distinct(results).items()}
-    return _by(columns, "objects", "AP by size (COCO: small is below 32 x 32 pixels, large from 96 x 96)")
+    caption = "AP by size (COCO: small is below 32 x 32 pixels, large from 96 x 96)"
+    return _by(results.reference.by_size, columns, "objects", caption)
 
 
 def classes(results: Results) -> Sheet | None:
-    """Make the table of AP by class; None where AP means nothing."""
+    """Make the table of AP by class, what loses most first; None where AP means nothing."""
     columns = {name: one.by_class for name, one in distinct(results).items()}
-    return _by(columns, "class", "AP by class, of those that occur in the evaluation set")
+    caption = "AP by class, of those that occur in the evaluation set; what loses most stands first"
+    return _by(results.reference.by_class, columns, "class", caption, sort=True)
 
 
 def distinct(results: Results) -> dict[str, Measured]:
@@ -135,14 +171,14 @@ def latency_bars(results: Results) -> list[Bar]:
 
 def ladder_rows(results: Results) -> list[LadderRow]:
     """Return what the chart of the loss ladder shows."""
-    first = results.network.ap
     return [
         LadderRow(
-            one.rung,
-            None if first is None or one.ap is None else round(first - one.ap, 4) + 0.0,
-            {head: far.snr_db for head, far in one.distances.items()},
+            row.rung,
+            _drop(row.lost, own=row.rung == TORCHSCRIPT and row.ap is not None),
+            {head: far.snr_db for head, far in row.heads.items() if far.snr_db is not None},
         )
-        for one in (results.network, results.reference, *results.measured)
+        for row in rungs_of(results).rows
+        if row.measured and row.kind in ("network", "interpreter")
     ]
 
 
@@ -150,17 +186,26 @@ ACCURACY_LABEL = METRIC
 LATENCY_LABEL = "estimated milliseconds for one image"
 
 
-def _by(columns: Mapping[str, Mapping[str, float | None]], what: str, caption: str) -> Sheet | None:
-    names = list(
-        dict.fromkeys(name for column in columns.values() for name, value in column.items() if value is not None)
-    )
-    if not names:
-        return None
-    first = next(iter(columns.values()))
-    rows = tuple(
-        (Cell(name), *(_value(column.get(name), first.get(name)) for column in columns.values())) for name in names
-    )
-    return Sheet(caption, (what, *columns), rows)
+def _by(
+    reference: Mapping[str, float | None],
+    columns: Mapping[str, Mapping[str, float | None]],
+    what: str,
+    caption: str,
+    *,
+    sort: bool = False,
+) -> Sheet | None:
+    lines = class_losses(reference, columns)
+    if not sort:
+        order = list(dict.fromkeys(name for column in columns.values() for name in column))
+        lines.sort(key=lambda line: order.index(line.name))
+    rows = tuple((Cell(line.name), *(_value(value, line.reference) for value in line.found.values())) for line in lines)
+    return Sheet(caption, (what, *columns), rows) if rows else None
+
+
+def _drop(lost: float | None, *, own: bool) -> float | None:
+    if own:
+        return 0.0
+    return None if lost is None else round(lost, 4) + 0.0
 
 
 def _value(value: float | None, first: float | None) -> Cell:

@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from artifacts.errors import UnknownTag
-from artifacts.export import ReleaseFiles
 from artifacts.layout_index import is_layout
-from artifacts.measurements import MAX_MEASUREMENTS_BYTES, MEASUREMENTS_TITLE, Measurements
-from artifacts.oci import read_manifest
 from artifacts.reference import DEFAULT_NAME, Reference, parse_reference
 from artifacts.registry import open_registry
 from settings.sections import ReleaseSettings
+from tasks.released import measurements_of
 from tasks.signing import subject_at
 from tasks.verdict.figures import Side
 
@@ -63,11 +61,7 @@ def last_good(release: ReleaseSettings) -> LastGood | None:
                 subject = subject_at(registry, reference.name)
             except UnknownTag:
                 continue
-            files = ReleaseFiles.of([read_manifest(data, chip) for chip, data in subject.manifests.items()])
-            blob = files.blobs.get(MEASUREMENTS_TITLE)
-            measured = None
-            if blob is not None:
-                measured = Measurements.from_json(registry.read(blob, MAX_MEASUREMENTS_BYTES))
+            measured = measurements_of(registry, subject)
         return LastGood(subject.digest, Side(subject.record, measured), str(reference))
     return None
 

@@ -39,7 +39,7 @@ matrix = [
 
 WAITS = {
     "import": ("trace",),
-    "calibrate": ("import b1", "curate"),
+    "calibrate": ("import b1", "check calibration set"),
     "lower": ("import b1",),
     "compile": ("import b1",),
     "evaluate": ("evaluate torchscript",),
@@ -158,7 +158,8 @@ def _needs(slot: str, known: dict[str, whole.Step]) -> list[str]:
         "loss": [f"evaluate {rung}"],
         "simulate": [f"compile {what}", f"evaluate {rung}"],
         "gate": [other for other in known if other.split()[0] in ("simulate", "loss", "compile")],
-        "report": ["gate"],
+        "report": ["gate", "check calibration"],
+        "check": ["curate" if what.endswith(" set") else "calibrate"],
         "curate": [other for other in known if other.startswith("draw")],
     }.get(kind, [])
     return [other for other in needs if other in known and other != slot]

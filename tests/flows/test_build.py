@@ -15,6 +15,7 @@ FP32, INT8 = "BM1688/centernet_fp32_1b.bmodel", "BM1684X/centernet_int8_4b.bmode
 STEPS = {
     *("trace", "draw evaluation scenes", "draw calibration scenes", "curate", "import b1", "import b4", "calibrate"),
     *("evaluate pytorch", "evaluate torchscript", "gate", "draw golden scenes", "report"),
+    *("check calibration set", "check calibration"),
     *(f"{verb} {rung}" for verb in ("lower", "evaluate", "loss", "golden") for rung in ("BM1688 fp32", "BM1684X int8")),
     *(f"{verb} {path}" for verb in ("compile", "simulate") for path in (FP32, INT8)),
 }
@@ -86,6 +87,21 @@ def test_a_variant_that_the_settings_keep_from_the_simulator_is_no_step(
     assert set(again.entries()) == STEPS - {f"simulate {INT8}"} and again.calls() == []
     assert f"simulate {INT8}" not in capsys.readouterr().err
     assert {one.variant.path: one.simulator is None for one in again.release.variants} == {FP32: False, INT8: True}
+
+
+def test_a_calibration_that_fails_its_preflight_stops_before_the_compiler_has_it(
+    run: Run, again: TinyBuild, capsys: Capture
+) -> None:
+    one_image = ("--set", "calibration.count=1")
+    assert run(again, *one_image, "--set", "calibration.missing_classes=fail") == 1
+    shown = capsys.readouterr().err
+    assert "The calibration is refused, because this does not hold: every class of the evaluation set is shown" in shown
+    assert "Traceback" not in shown and again.calls() == []
+    assert run(again, *one_image) == 0
+    assert "every class of the evaluation set is shown: warning: " in capsys.readouterr().err
+    report = (again.folder / "report.md").read_text()
+    assert "| every class of the evaluation set is shown | warning |" in report
+    assert "| the compiler used every image | passed | images: 1; samples by the compiler's own count: 1 |" in report
 
 
 def test_a_variant_that_fails_the_gate_keeps_everything_from_being_published(

@@ -11,7 +11,7 @@ from typing import Any, Dict, List, Tuple
 import numpy as np
 import pytest
 
-from inference.accuracy import average_precision
+from inference.accuracy import average_precision, breakdown
 from inference.annotations import Annotations, TrueBox, read_annotations
 from inference.decode import Detections
 
@@ -36,6 +36,13 @@ def truth_of(*boxes: Tuple[int, int, List[float], int], images: int = 2) -> Anno
 
 
 def pycocotools(truth: Annotations, found: Dict[int, Detections], max_detections: int) -> List[float]:
+    precision = reference(truth, found, max_detections)[:, :, :, 0]
+    every, half = precision[precision > -1], precision[0][precision[0] > -1]
+    return [float(every.mean()), float(half.mean())] if every.size else []
+
+
+def reference(truth: Annotations, found: Dict[int, Detections], max_detections: int) -> np.ndarray:
+    """What pycocotools gives: float64 [thresholds, recalls, classes, areas], -1 where nothing is annotated."""
     coco_module = pytest.importorskip("pycocotools.coco", reason="pycocotools is the reference")
     cocoeval = pytest.importorskip("pycocotools.cocoeval")
     ids = [identity for identity, _ in truth.categories]
@@ -64,13 +71,15 @@ def pycocotools(truth: Annotations, found: Dict[int, Detections], max_detections
 
     with contextlib.redirect_stdout(io.StringIO()):
         evaluation = cocoeval.COCOeval(coco(true), coco(results), "bbox")
-        evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
         evaluation.params.maxDets = [min(1, max_detections), min(10, max_detections), max_detections]
         evaluation.evaluate()
         evaluation.accumulate()
-    precision = evaluation.eval["precision"][:, :, :, 0, 2]
-    every, half = precision[precision > -1], precision[0][precision[0] > -1]
-    return [float(every.mean()), float(half.mean())] if every.size else []
+    return np.asarray(evaluation.eval["precision"][:, :, :, :, 2])
+
+
+def mean(precision: np.ndarray) -> Any:
+    known = precision[precision > -1]
+    return pytest.approx(float(known.mean()), abs=1e-6) if known.size else None
 
 
 def noisy(truth: Annotations, seed: int, kind: str) -> Dict[int, Detections]:
@@ -115,6 +124,23 @@ def test_figures_are_those_of_pycocotools_on_real_annotations(
     assert 0.05 < (ours.ap or 0) < (ours.ap50 or 0) < 0.95
 
 
+@pytest.mark.parametrize("kind", ["plain", "strange boxes"])
+def test_sizes_and_classes_are_those_of_pycocotools_too(coco_mini: Path, kind: str) -> None:
+    truth = read_annotations(coco_mini / "annotations" / "instances_val2017.json")
+    rng = np.random.default_rng(3)
+    for boxes in truth.boxes.values():
+        boxes[:] = [box._replace(crowd=bool(rng.random() < 0.1)) for box in boxes]
+    found = noisy(truth, 3, kind)
+    ours, theirs = breakdown(truth, found), reference(truth, found, 100)
+    assert ours.whole == average_precision(truth, found)
+    assert ours.ap75 == mean(theirs[5, :, :, 0])
+    assert list(ours.by_size) == ["small", "medium", "large"]
+    assert list(ours.by_size.values()) == [mean(theirs[:, :, :, area]) for area in (1, 2, 3)]
+    assert 0 < (ours.by_size["small"] or 0) != ours.by_size["large"]
+    by_class = {name: mean(theirs[:, :, index, 0]) for index, (_, name) in enumerate(truth.categories)}
+    assert ours.by_class == by_class and None in by_class.values()
+
+
 def test_many_small_cases_agree_with_pycocotools() -> None:
     for seed in range(60):
         rng = np.random.default_rng(seed)
@@ -143,6 +169,14 @@ def test_a_looser_box_counts_up_to_its_overlap() -> None:
 def test_nothing_found_is_zero_and_nothing_annotated_is_no_ap() -> None:
     assert average_precision(truth_of((1, 2, [0, 0, 9, 9], 0)), {1: NOTHING, 2: NOTHING}) == (0, 0)
     assert average_precision(truth_of(), {1: detections(([0, 0, 9, 9], 0.9, 0)), 2: NOTHING}) == (None, None)
+    nothing = breakdown(truth_of(), {1: NOTHING, 2: NOTHING})
+    assert {nothing.ap75, *nothing.by_size.values(), *nothing.by_class.values()} == {None}
+
+
+def test_an_object_between_two_sizes_belongs_to_both() -> None:
+    truth = truth_of((1, 90, [0, 0, 32, 32], 0), images=1)
+    found = breakdown(truth, {1: detections(([0, 0, 32, 32], 0.9, 1))})
+    assert found.by_size == {"small": pytest.approx(1), "medium": pytest.approx(1), "large": None}
 
 
 def test_a_crowd_is_neither_found_nor_missed() -> None:

@@ -39,6 +39,9 @@ def test_accuracy_on_the_releases_own_data_set_is_compared_with_its_record(scene
     report = report_of(scenes, tmp_path)
     assert (report.ap50, report.protocol.images, report.unreadable) == (pytest.approx(1), 6, ())
     assert 0.6 < (report.ap or 0) <= 1
+    # Boxes of 40 x 32: all of them are cats of medium size.
+    assert report.by_class == {"traffic light": None, "cat": report.ap} and report.ap75 is not None
+    assert report.by_size == {"small": None, "medium": report.ap, "large": None}
     assert (report.protocol.score_floor, report.protocol.top_k) == (0.01, 50)
     assert report.comparable
     assert report.comparison == f"AP {(report.ap or 0) - 0.9:+.4f} against the 0.9000 that the release records"

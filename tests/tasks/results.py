@@ -12,6 +12,7 @@ from artifacts.release import PreprocessSpec, Variant
 from artifacts.store import Blob
 from settings.load import load_settings
 from settings.model import Settings
+from tasks.calibration_checks import Check
 from tasks.coco import parse_dataset
 from tasks.gather import dataset_json
 from tasks.judgement import MeasuredLoss, Verdict
@@ -114,7 +115,7 @@ def measured(workspace: Workspace | None, variant: Variant | None, ap: float | N
 
 
 def simulated(variant: Variant, max_abs: float = 0.0) -> Simulated:
-    return Simulated(variant=variant, images=1, max_abs=max_abs, identical=max_abs == 0.0)
+    return Simulated(variant=variant, images=1, max_abs=max_abs, identical=max_abs == 0.0, distances=heads(size=0.999))
 
 
 def results(workspace: Workspace, *, seconds: float = 1.5, failing: tuple[str, ...] = ()) -> Results:
@@ -128,7 +129,11 @@ def results(workspace: Workspace, *, seconds: float = 1.5, failing: tuple[str, .
             images=(image,), manifest=content.put_bytes(b"{}"), contact_sheet=content.put_bytes(b"a picture")
         ),
         table=CalibrationTable(
-            table=content.put_bytes(b"table"), images=1, method="kl", evidence=evidence(workspace, 2 * seconds)
+            table=content.put_bytes(b"table"),
+            images=1,
+            method="kl",
+            samples_digest=digest_bytes(b"samples"),
+            evidence=evidence(workspace, 2 * seconds),
         ),
         evaluation=ImageSet(images=(image,), annotations=annotations),
         compiled=tuple(compiled(workspace, variant, seconds) for variant in variants),
@@ -146,5 +151,9 @@ def results(workspace: Workspace, *, seconds: float = 1.5, failing: tuple[str, .
         verdicts=(
             Verdict(variant=FP32, passed=True),
             Verdict(variant=INT8, passed=not failing, reasons=failing),
+        ),
+        checks=(
+            Check(name="no image twice", outcome="passed", detail="1 digest"),
+            Check(name="every class is shown", outcome="warning", detail="1 of 2 classes: <b>square|"),
         ),
     )

@@ -55,8 +55,13 @@ def test_lists_and_tables_are_laid_flat() -> None:
 
 
 def test_a_record_goes_by_its_facts_without_its_evidence() -> None:
-    table = CalibrationTable(table=BLOB, images=3, method="kl", evidence=EVIDENCE)
-    assert facts(table=table) == {"table.table": BLOB.digest, "table.images": 3, "table.method": "kl"}
+    table = CalibrationTable(table=BLOB, images=3, method="kl", samples_digest=BLOB.digest, evidence=EVIDENCE)
+    assert facts(table=table) == {
+        "table.table": BLOB.digest,
+        "table.images": 3,
+        "table.method": "kl",
+        "table.samples_digest": BLOB.digest,
+    }
 
 
 def test_a_variant_goes_by_what_it_went_by_before_there_was_raw() -> None:

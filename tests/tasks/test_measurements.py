@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tasks.measurements import measurements
-from tests.tasks.results import FP32, measured, results, workspace_in
+from tests.tasks.results import FP32, INT8, measured, results, workspace_in
 
 
 def test_every_rung_is_there_the_reference_without_distances(tmp_path: Path) -> None:
@@ -16,6 +16,16 @@ def test_every_rung_is_there_the_reference_without_distances(tmp_path: Path) -> 
     assert (int8.chip, int8.precision, int8.distances["offset"].cosine) == ("BM1688", "int8", 0.98765)
     assert int8.figures and int8.figures.ap == 0.59 and int8.figures.by_class == {"circle": 0.59, "square": None}
     assert int8.figures.by_size == {"small": 0.59, "medium": None, "large": None}
+
+
+def test_what_the_simulator_gave_is_there_for_each_bmodel_that_it_ran(tmp_path: Path) -> None:
+    found = results(workspace_in(tmp_path))
+    ladder = measurements(found.model_copy(update={"simulated": found.simulated[::-1]}))
+    assert [(one.variant, one.identical, one.max_abs) for one in ladder.simulated] == [
+        (FP32, True, 0.0),
+        (INT8, False, 0.0078),
+    ]
+    assert ladder.simulated[1].distances["size"].cosine == 0.999 and ladder.rungs[-1].distance_images == 1
 
 
 def test_stand_in_weights_have_no_figures_and_keep_their_distances(tmp_path: Path) -> None:

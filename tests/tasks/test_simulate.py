@@ -118,6 +118,9 @@ def test_the_largest_difference_of_any_image_counts(
     monkeypatch.setattr(StandIn, "answer", staticmethod(off))
     found, _ = run(interpreted, images, workspace, 4, 4)
     assert found.identical is False and found.max_abs == pytest.approx(0.5)
+    # Six channels: two classes, then size, then offset.
+    assert [far.max_abs for far in found.distances.values()] == [0.0, pytest.approx(0.5), 0.0]
+    assert found.distances["heatmap"].snr_db == 200.0 > found.distances["size"].snr_db
 
 
 def test_an_image_in_the_wrong_place_of_its_batch_is_noticed(

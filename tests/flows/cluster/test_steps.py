@@ -23,6 +23,7 @@ Capture = pytest.CaptureFixture[str]
 DIRECT = {
     "trace",
     "curate",
+    "check calibration set",
     "gate",
     "report",
     *(f"draw {what} scenes" for what in ("evaluation", "calibration", "golden")),

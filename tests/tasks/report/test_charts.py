@@ -34,14 +34,14 @@ def test_bars_carry_their_names_values_and_what_they_are_compared_with() -> None
 
 def test_the_ladder_tells_loss_and_noise_of_every_rung() -> None:
     said = texts(ladder(RUNGS))
-    assert {"PyTorch", "TorchScript", "BM1688 int8", "+0.0169", "heatmap", "size", "AP lost against PyTorch"} <= set(
+    assert {"PyTorch", "TorchScript", "BM1688 int8", "+0.0169", "heatmap", "size", "AP lost to TorchScript"} <= set(
         said
     )
 
 
 def test_without_accuracy_the_ladder_shows_noise_alone() -> None:
     said = texts(ladder([row._replace(lost=None) for row in RUNGS]))
-    assert "AP lost against PyTorch" not in said and "signal to noise, dB" in said
+    assert "AP lost to TorchScript" not in said and "signal to noise, dB" in said
 
 
 @pytest.mark.parametrize(

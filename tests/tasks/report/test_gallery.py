@@ -6,7 +6,20 @@ import cv2
 import numpy as np
 import pytest
 
-from tasks.report.gallery import INVENTED, MAX_BYTES, MISSED, TRUE, Colour, Panel, Truth, counts, side_by_side
+from tasks.report.gallery import (
+    ANNOTATED,
+    INVENTED,
+    MAX_BYTES,
+    MISSED,
+    TRUE,
+    Colour,
+    Panel,
+    Truth,
+    annotated,
+    counts,
+    listed,
+    side_by_side,
+)
 from tasks.worst_images import match
 from tests.tasks.test_accuracy import NOTHING, dataset, detections
 
@@ -42,6 +55,33 @@ def test_each_side_shows_its_own_model() -> None:
     left, right = np.array_split(picture, 2, axis=1)
     assert coloured(left, TRUE) > 200 > coloured(right, TRUE)
     assert coloured(right, MISSED) > 200 > coloured(left, MISSED)
+
+
+def test_what_is_missed_and_invented_is_told_by_words_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+    monkeypatch.setattr("tasks.report.gallery.cv2.putText", lambda picture, text, *more: written.append(text))
+    drawn(Panel("INT8", WRONG), Panel("FP32", RIGHT))
+    names = TRUTH_SET.class_names
+    assert written[:3] == [f"missed {names[1]}", f"invented {names[0]} 0.90", "INT8: 0 found, 1 missed, 1 invented"]
+    assert written[3:] == [f"{names[1]} 0.90", "FP32: 1 found, 0 missed, 0 invented"]
+
+
+def test_lines_differ_where_colours_are_not_seen() -> None:
+    """Down the left edge of a box at 46..196: a plain line is whole, a dashed one is not."""
+    kinds = {}
+    for name, found in {"found": RIGHT, "missed": NOTHING}.items():
+        picture = drawn(Panel("INT8", found))
+        light = picture.sum(axis=2)
+        edge = light[140:200, 44:54] if name == "found" else light[140:200, 38:50]
+        kinds[name] = edge.max(axis=1).std()
+    assert kinds["missed"] > 4 * kinds["found"]
+
+
+def test_the_annotated_boxes_are_drawn_and_listed() -> None:
+    picture = cv2.imdecode(np.frombuffer(annotated(GREY, TRUTH), np.uint8), cv2.IMREAD_COLOR)
+    assert picture is not None
+    assert coloured(np.asarray(picture).astype(int)[30:], ANNOTATED) > 400
+    assert listed(TRUTH) == (f"{TRUTH_SET.class_names[1]}: left 40, top 60, 120 x 100",)
 
 
 def test_a_weak_detection_is_neither_drawn_nor_counted() -> None:

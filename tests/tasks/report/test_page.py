@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tasks.ladder.text import DEMONSTRATION
 from tasks.publish import Results
 from tasks.report.page import Drawn, draw_report
-from tasks.report.text import DEMONSTRATION, STAND_IN, about
+from tasks.report.text import STAND_IN, about
 from tasks.report.view import commands
 from tasks.workspace import Workspace
 from tests.tasks.pictured import HOSTILE, HOSTILE_CLASS, pictured
@@ -69,15 +70,16 @@ def test_names_that_look_like_markup_are_shown_as_they_are(workspace: Workspace,
     page = Page(text)
     assert HOSTILE_CLASS in page.text and HOSTILE in page.text
     assert HOSTILE_CLASS not in text and HOSTILE not in text
-    assert len(page.named("img")) == 2 and not page.named("b")
+    assert len(page.named("img")) == 3 and not page.named("b")
 
 
 def test_every_picture_has_words_for_who_does_not_see_it(workspace: Workspace, tmp_path: Path) -> None:
     page = Page(html(pictured(workspace), tmp_path))
-    worst, sheet = page.named("img")
+    worst, truth, sheet = page.named("img")
     assert (
         worst["alt"] == f"{HOSTILE}. FP32: 1 found, 0 missed, 0 invented. BM1688 int8: 0 found, 1 missed, 0 invented."
     )
+    assert truth["alt"] == "The image with its annotated boxes."
     assert sheet["alt"] == "Contact sheet of 1 images."
     charts = [attributes for tag, attributes in page.elements if attributes.get("role") == "img"]
     assert [str(one["aria-label"])[:18] for one in charts] == [
@@ -85,7 +87,7 @@ def test_every_picture_has_words_for_who_does_not_see_it(workspace: Workspace, t
         "BM1688 fp32 b1 0.8",
         "PyTorch: AP lost 0",
     ]
-    assert page.named("html") == [{"lang": "en"}] and len(page.named("caption")) == 4
+    assert page.named("html") == [{"lang": "en"}] and len(page.named("caption")) == 6
 
 
 def test_what_did_not_pass_is_told_before_anything_else(workspace: Workspace, tmp_path: Path) -> None:
@@ -112,6 +114,20 @@ def test_of_stand_in_weights_nothing_about_accuracy_is_drawn(workspace: Workspac
 def test_a_class_that_loses_much_is_marked(workspace: Workspace, tmp_path: Path) -> None:
     text = html(pictured(workspace), tmp_path)
     assert re.findall(r'<td class="marked">([0-9.]+)', text) == ["0.5000", "0.5000"]  # small objects, and the one class
+
+
+def test_the_images_that_lose_most_say_how_much_and_what_is_there(workspace: Workspace, tmp_path: Path) -> None:
+    text = Page(html(pictured(workspace), tmp_path)).text
+    assert f"BM1688 int8, {HOSTILE}: F1 1.00 in FP32, 0.00 in INT8, 1.00 lost" in text
+    assert "Annotated boxes: 1" in text
+    assert f"{HOSTILE_CLASS}: left 10, top 10, 50 x 40" in text
+    for word in ("found: plain line", "missed: dashed line", "invented: double line"):
+        assert word in text
+
+
+def test_what_was_checked_of_the_calibration_is_on_the_page(workspace: Workspace, tmp_path: Path) -> None:
+    text = html(pictured(workspace), tmp_path)
+    assert '<td class="marked">warning' in text and "1 of 2 classes: &lt;b&gt;square|" in text
 
 
 def test_weights_compiler_protocol_and_commands_are_named(workspace: Workspace, tmp_path: Path) -> None:

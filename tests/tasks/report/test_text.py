@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tasks.ladder.ladder import of_build
+from tasks.ladder.text import DEMONSTRATION, HEADING, cells
+from tasks.measurements import measurements
 from tasks.publish import Results
-from tasks.report.text import DEMONSTRATION, STAND_IN, failed, ladder, markdown, timings
+from tasks.report.text import STAND_IN, failed, ladder, markdown, timings
 from tests.tasks.results import FP32, INT8, evidence, measured, results, settings_in, workspace_in
 
 
@@ -45,16 +48,21 @@ def test_a_variant_that_the_simulator_did_not_run_says_so(tmp_path: Path) -> Non
     assert table["BM1688/centernet_int8_1b.bmodel"][5] == "within 0.0078"
 
 
-def test_the_ladder_tells_what_each_rung_loses_against_the_first(tmp_path: Path) -> None:
-    _, table = ladder(results(workspace_in(tmp_path)))
-    assert [(row[0], row[1], row[3]) for row in table] == [
-        ("PyTorch", "0.6100", "0.0000"),
-        ("TorchScript", "0.6000", "0.0100"),
-        ("BM1688 fp32", "0.6000", "0.0100"),
-        ("BM1688 int8", "0.5900", "0.0200"),
-    ]
-    assert [row[4] for row in table] == ["-", "-", "0.0000 to 0.0000", "0.0100 to 0.0200"]
-    assert table[1][5:] == ("reference",) * 3 and table[3][7] == "0.98765 / 40.0"
+def test_the_ladder_is_the_one_that_the_command_prints_of_the_release(tmp_path: Path) -> None:
+    found = results(workspace_in(tmp_path))
+    heading, table = ladder(found)
+    published = of_build(measurements(found), [one.variant for one in found.compiled])
+    assert heading == HEADING and table == [cells(row) for row in published.rows]
+    assert rows(report(found, tmp_path))["BM1688 int8"] == list(table[4][1:])
+    assert "- Loss ladder: AP lost is negative where a rung gains" in report(found, tmp_path)
+
+
+def test_what_was_checked_of_the_calibration_is_listed_with_its_outcome(tmp_path: Path) -> None:
+    found = results(workspace_in(tmp_path))
+    text = report(found, tmp_path)
+    assert "## Calibration preflight" in text and rows(text)["no image twice"] == ["passed", "1 digest"]
+    assert "| every class is shown | warning | 1 of 2 classes: \\<b\\>square\\| |" in text
+    assert "preflight" not in report(found.model_copy(update={"checks": ()}), tmp_path)
 
 
 def test_equal_results_give_equal_reports_however_long_they_took(tmp_path: Path) -> None:
@@ -91,7 +99,7 @@ def test_accuracy_of_stand_in_weights_is_not_printed(tmp_path: Path) -> None:
     text = report(found, tmp_path, "evaluation.meaningful=false")
     assert STAND_IN in text and "- AP:" not in text
     assert rows(text)["BM1688/centernet_int8_1b.bmodel"][4] == "-"
-    assert rows(text)["BM1688 int8"][:3] == ["-", "-", "-"]
+    assert rows(text)["BM1688 int8"][:4] == ["1", "-", "-", "-"]
 
 
 def test_the_slowest_command_stands_first(tmp_path: Path) -> None:

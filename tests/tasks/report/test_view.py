@@ -5,7 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from artifacts.release import Variant
-from tasks.report.view import accuracy_bars, classes, common_name, distinct, ladder_rows, latency_bars, sizes
+from tasks.report.text import ladder
+from tasks.report.view import (
+    accuracy_bars,
+    classes,
+    common_name,
+    distinct,
+    heads,
+    ladder_rows,
+    latency_bars,
+    rungs,
+    sizes,
+)
 from tests.tasks.results import FP32, INT8, INT8_4B, compiled, measured, results, workspace_in
 
 X_INT8 = Variant(chip="BM1684X", precision="int8", batch=1)
@@ -54,6 +65,17 @@ def test_the_time_of_a_batch_is_shown_for_one_image(tmp_path: Path) -> None:
     assert bar == ("BM1688 int8 b4 2 cores", 0.216, "int8", "0.22 ms (0.86 for 4)")
 
 
+def test_the_tables_of_the_ladder_are_the_two_halves_of_its_rows(tmp_path: Path) -> None:
+    found = results(workspace_in(tmp_path))
+    _, rows = ladder(found)
+    accuracy, distance = rungs(found), heads(found)
+    assert [tuple(cell.text for cell in row) for row in accuracy.rows] == [row[:9] for row in rows]
+    assert [remark or "-" for remark in accuracy.remarks] == [row[-1] for row in rows]
+    lines = [tuple(cell.text for cell in row) for row in distance.rows]
+    assert lines == [(row[0], *row[9:12]) for row in rows if "/" in row[9]]
+    assert len(accuracy.heading) == 9 and len(distance.heading) == 4
+
+
 def test_without_accuracy_there_are_no_bars_and_no_losses(tmp_path: Path) -> None:
     found = results(workspace_in(tmp_path))
     none = found.model_copy(
@@ -70,9 +92,9 @@ def test_without_accuracy_there_are_no_bars_and_no_losses(tmp_path: Path) -> Non
 def test_the_ladder_shows_loss_and_noise(tmp_path: Path) -> None:
     rows = ladder_rows(results(workspace_in(tmp_path)))
     assert [(row.name, row.lost) for row in rows] == [
-        ("PyTorch", 0.0),
-        ("TorchScript", 0.01),
-        ("BM1688 fp32", 0.01),
-        ("BM1688 int8", 0.02),
+        ("PyTorch", -0.01),
+        ("TorchScript", 0.0),
+        ("BM1688 fp32", 0.0),
+        ("BM1688 int8", 0.01),
     ]
     assert rows[1].snr_db == {} and rows[3].snr_db["offset"] == 40.0
