@@ -91,7 +91,7 @@ def frontiers(results: Results) -> Iterator[tuple[Variant, list[Point]]]:
         ]
         for compiled in results.compiled:
             variant, ap = compiled.variant, results.rung(compiled).ap
-            plain = variant == Variant(chip=rung.chip, precision=variant.precision, batch=1)
+            plain = variant == rung.model_copy(update={"precision": variant.precision})
             if plain and variant.precision != "int8" and ap is not None and compiled.estimated_ms is not None:
                 points.append(Point(variant.precision, compiled.estimated_ms, ap, variant.precision, False))
         if len(points) > 1:

@@ -81,6 +81,21 @@ def test_the_frontier_has_what_was_measured_and_the_floats_of_the_same_chip(tmp_
     assert list(frontiers(found(tmp_path, attempts=()))) == []
 
 
+def test_the_other_chips_of_a_build_have_no_place_on_the_frontier(tmp_path: Path) -> None:
+    results = found(tmp_path)
+    other = results.compiled[0].variant.model_copy(update={"chip": "BM1684X", "precision": "fp16"})
+    compiled = results.compiled[0].model_copy(update={"variant": other})
+    measured = results.measured[0].model_copy(update={"variant": other})
+    tried = tuple(
+        one.model_copy(update={"variant": INT8.model_copy(update={"chip": "BM1684"})}) for one in (LOST, CHOSEN)
+    )
+    mixed = results.model_copy(
+        update={"compiled": (compiled,), "measured": (measured, *results.measured), "attempts": tried}
+    )
+    ((rung, points),) = frontiers(mixed)
+    assert rung.chip == "BM1684" and [one.precision for one in points] == ["int8", "int8"]
+
+
 def test_one_point_is_no_frontier(tmp_path: Path) -> None:
     results = found(tmp_path, attempts=(LOST, REFUSED))
     alone = results.model_copy(update={"compiled": results.compiled[1:]})
