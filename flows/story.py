@@ -18,7 +18,7 @@ from flows.story_text import refusal, release_text, summary
 from tasks.publish import PublishedRelease
 from tasks.report.page import Drawn
 from tasks.report.text import VARIANT_HEADING, ladder, variant_rows
-from tasks.report.view import Sheet, classes, reasons
+from tasks.report.view import Sheet, classes, reasons, ways
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +39,9 @@ def tell_findings(findings: Findings, drawn: Drawn) -> None:
         by_class = classes(results)
         if by_class is not None:
             _table(f"{profile}-classes", by_class.heading, _texts(by_class), by_class.caption)
+        tried = ways(results)
+        if tried is not None:
+            _table(f"{profile}-ways", tried.heading, _texts(tried), "The ways to make int8 that were tried")
         if refused:
             _markdown(f"{profile}-gate", refusal(refused, findings.settings), "Why nothing was published")
 

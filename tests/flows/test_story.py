@@ -56,8 +56,13 @@ def test_the_page_is_a_file_of_the_release_and_lies_beside_it(finished: TinyBuil
 
 def test_a_gate_that_refuses_is_told_with_its_reasons(run: Run, again: TinyBuild) -> None:
     again.switch("spoil", "--chip bm1684x")
-    assert run(again, "--set", "calibration.seed=5") == 1
+    assert run(again, "--set", "calibration.seed=5", "--set", "quantize.escalation=[{method='max'}]") == 1
     found = artifacts_of(runs_of(again)[-1])
+    ways = json.loads(str(found["profile-toml-ways"].data))
+    assert [(row["chip"], row["way"]) for row in ways] == [
+        ("BM1684X", "as the settings say"),
+        ("BM1684X", "method max"),
+    ]
     assert "profile-toml-release" not in found
     text = str(found["profile-toml-gate"].data)
     assert "1 variant did not pass" in text and "cosine of size is 0.00000, below 0.9" in text

@@ -47,6 +47,8 @@ source = {{kind = "generated", count = 2}}
 [simulator]
 images = 1
 skip = []
+[quantize]
+escalation = []
 """
 
 PROGRAM = """
