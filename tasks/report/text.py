@@ -12,7 +12,7 @@ from tasks.judgement import Verdict
 from tasks.publish import METRIC, Results
 from tasks.records import Compiled, Evidence, Measured, Record, Simulated
 
-DEMONSTRATION = "A demonstration of the pipeline: its numbers say nothing about photographs."
+DEMONSTRATION = "A demonstration of the pipeline: its numbers say nothing about unseen photographs."
 STAND_IN = "The weights are a stand-in, so that accuracy means nothing here; it is neither printed nor judged."
 
 VARIANT_HEADING = (
