@@ -23,6 +23,7 @@ from tasks.sample.training import Course, carry_out
 
 BATCH = 8
 EARLY_SIDE = 160
+EARLY_SHARE = 0.5
 EVALUATION_SCENES = 64
 
 
@@ -86,6 +87,7 @@ def scenes_course(seed: int) -> Course:
         seed=seed,
         batch=BATCH,
         early_side=EARLY_SIDE,
+        early_share=EARLY_SHARE,
         side=INPUT_SIDE,
     )
 

@@ -30,8 +30,6 @@ from tasks.sample.targets import Item, centernet_loss
 PEAK_RATE = 2e-3
 WEIGHT_DECAY = 0.05
 WARM_UP = 0.04
-# The first half of the time goes to small inputs: two and a half times the images while the features form.
-EARLY_SHARE = 0.5
 AVERAGE_DECAY = 0.998
 GRADIENT_NORM = 10.0
 LOG_EVERY = 50
@@ -51,8 +49,10 @@ class Course:
         subject: what the images are, for the log.
         seed: start values, and whatever `item` draws.
         batch: images of a step.
-        early_side: input height and width in the first half of the time, pixels, a multiple of 32.
-        side: the same from then on.
+        early_side: input height and width at first, pixels, a multiple of 32: two and a half times the images while
+            the features form, where it is 160 and `side` 256.
+        early_share: share of the time that goes to it.
+        side: input height and width from then on.
         start: checkpoint to start from; None starts from drawn values.
     """
 
@@ -61,6 +61,7 @@ class Course:
     seed: int
     batch: int
     early_side: int
+    early_share: float
     side: int
     start: Path | None = None
 
@@ -237,7 +238,8 @@ def _optimise(run: Run, *, minutes: float, output: Path, state: Path, log: Calla
     recent: list[NDArray[np.float64]] = []
     while (progress := run.used_s / (60 * minutes)) < 1:
         rate = learning_rate(progress)
-        recent.append(run.step(run.course.early_side if progress < EARLY_SHARE else run.course.side, rate))
+        early = progress < run.course.early_share
+        recent.append(run.step(run.course.early_side if early else run.course.side, rate))
         if run.steps % LOG_EVERY == 0:
             heat, size, offset = np.mean(recent, axis=0)
             log(f"{run.steps:6d} {run.used_s:7.0f} {rate:9.6f} {heat:8.4f} {size:8.4f} {offset:8.4f}\n")
