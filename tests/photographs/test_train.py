@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Iterator
 from itertools import pairwise
@@ -40,6 +41,12 @@ def command(folder: Path, *more: str) -> list[str]:
     return [*photographs, "--output", str(folder / "out"), "--minutes", "0.001", *more]
 
 
+def left_by_a_fit(folder: Path, weights: bytes) -> None:
+    (folder / "out").mkdir()
+    (folder / "out" / "weights.pth").write_bytes(weights)
+    (folder / "out" / "photographs.json").write_text(json.dumps([str(folder), str(folder / "boxes.json")]))
+
+
 @pytest.mark.usefixtures("small")
 def test_a_fit_of_a_step_leaves_weights_and_a_log_that_says_what_its_ap_is_worth(tmp_path: Path) -> None:
     album(tmp_path)
@@ -51,11 +58,20 @@ def test_a_fit_of_a_step_leaves_weights_and_a_log_that_says_what_its_ap_is_worth
 
 @pytest.mark.usefixtures("small")
 def test_where_a_fit_has_ended_none_begins(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "weights.pth").write_bytes(b"trained for long")
+    left_by_a_fit(tmp_path, b"trained for long")
     assert main(command(tmp_path)) == 0
     assert (tmp_path / "out" / "weights.pth").read_bytes() == b"trained for long"
     assert "remove it to train again" in capsys.readouterr().out
+
+
+def test_weights_that_were_fitted_to_other_photographs_are_not_taken_for_ones_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    left_by_a_fit(tmp_path, b"trained for long")
+    assert main(command(tmp_path, "--images", str(tmp_path / "others"))) == 1
+    told = capsys.readouterr()
+    assert f"fitted to those of {tmp_path}; choose another --output" in told.err
+    assert "Build from it" not in told.out
 
 
 @pytest.mark.usefixtures("small")
@@ -63,9 +79,8 @@ def test_an_interrupted_fit_is_taken_up_where_it_was(tmp_path: Path) -> None:
     found = album(tmp_path)
     run = Run(photographs_course(found, 0))
     run.step(32, 1e-3)
-    (tmp_path / "out").mkdir()
+    left_by_a_fit(tmp_path, b"half way")
     run.save(tmp_path / "out" / "training.state")
-    (tmp_path / "out" / "weights.pth").write_bytes(b"half way")
     assert main(command(tmp_path)) == 0
     assert "resumed after step 1" in (tmp_path / "out" / "training.log").read_text()
     assert (tmp_path / "out" / "weights.pth").stat().st_size > 1_000_000

@@ -9,6 +9,7 @@ where they lie elsewhere. An interrupted run is taken up where it was; where one
 from __future__ import annotations
 
 import argparse
+import json
 import shlex
 import sys
 from pathlib import Path
@@ -26,6 +27,11 @@ EARLY_SIDE = 160
 # Less than the sample takes: classes carry over to the final size, what is known of single photographs does not.
 EARLY_SHARE = 0.3
 SPLIT = "train2017"
+PHOTOGRAPHS = "photographs.json"
+
+
+class OtherPhotographs(TaskError):
+    """Weights are there that were fitted to other photographs."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -40,11 +46,16 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     images = options.images or options.photographs / SPLIT
     annotations = options.annotations or options.photographs / "annotations" / f"instances_{SPLIT}.json"
+    asked = (str(images.resolve()), str(annotations.resolve()))
     try:
+        if (fitted := fitted_to(options.output)) not in (None, asked):
+            raise OtherPhotographs(f"{options.output} is fitted to those of {fitted[0]}; choose another --output.")
         if is_trained(options.output):
             print(f"{options.output / WEIGHTS_NAME} is there already; remove it to train again.")
         else:
             album = open_album(images, annotations)
+            options.output.mkdir(parents=True, exist_ok=True)
+            (options.output / PHOTOGRAPHS).write_text(json.dumps(asked), encoding="utf-8")
             print(
                 f"Fitting to {len(album.dataset.images)} photographs; {options.output}/training.log tells how it goes."
             )
@@ -105,6 +116,23 @@ def photographs_course(album: Album, seed: int) -> Course:
 def is_trained(output: Path) -> bool:
     """Whether a training in a folder has come to its end: weights of one under way are there, too."""
     return (output / WEIGHTS_NAME).exists() and not (output / STATE).exists()
+
+
+def fitted_to(output: Path) -> tuple[str, str] | None:
+    """What weights or a state to resume from are about.
+
+    Args:
+        output: folder for them.
+
+    Returns:
+        Folder of the photographs and annotation file, absolute; None where neither weights nor a state are, or nobody
+        knows any more.
+    """
+    record = output / PHOTOGRAPHS
+    if not record.exists() or not any((output / name).exists() for name in (WEIGHTS_NAME, STATE)):
+        return None
+    images, annotations = json.loads(record.read_text(encoding="utf-8"))
+    return images, annotations
 
 
 def build_command(output: Path, images: Path, annotations: Path) -> str:
