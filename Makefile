@@ -2,11 +2,14 @@
 # make test
 # make serve, make serve-stop      a server with its pages, a worker and the deployments, in the background
 # make bench [ONLY=host] [VENDOR=sophon-demo/sample/CenterNet]   measures, and writes docs/benchmarks.md and docs/calibration.md
+# make photographs [PHOTOGRAPHS=FOLDER]    fits the sample's network to real photographs, and says how to build from it
 # make clean-store [ARGS=--yes]    what nothing needs any more: says what it would free, removes it with --yes
 
 PROFILE ?= sample
 PYTHON ?= python3
 VENV := .venv
+# Laid out like COCO: train2017/ and annotations/instances_train2017.json.
+PHOTOGRAPHS ?= ../shared/coco-mini
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
@@ -20,7 +23,7 @@ DEVICE := .venv-device
 # Most tests of flows wait for a server: four processes on two cores take a quarter of the time of one. A file stays together.
 PARALLEL ?= -n 4 --dist loadfile
 
-.PHONY: build serve serve-stop clean-store bench test test-quick test-compiler test-device wheel lint clean
+.PHONY: build serve serve-stop clean-store photographs bench test test-quick test-compiler test-device wheel lint clean
 
 build: $(READY)
 	$(RUN) -m flows.build --profile $(PROFILE) $(ARGS)
@@ -33,6 +36,9 @@ serve-stop: $(READY)
 
 clean-store: $(READY)
 	$(RUN) -m flows.clean_store --profile $(PROFILE) $(ARGS)
+
+photographs: $(READY)
+	$(RUN) -m tests.photographs.train --photographs $(PHOTOGRAPHS) $(ARGS)
 
 bench: $(READY)
 	$(RUN) -m pytest -c tests/benchmarks/pytest.ini $(if $(ONLY),tests/benchmarks/bench_$(ONLY).py,tests/benchmarks) \

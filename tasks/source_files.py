@@ -88,7 +88,8 @@ def _shipped(source: FileSource) -> Path:
     path = Path(source.mirrors[0])
     if path.is_file():
         return path
-    failure = MirrorFailure(FailureKind.MISSING, "it ships with the project and is not there; restore it from git")
+    where = "restore it from git, or make it if it is one that is made here"
+    failure = MirrorFailure(FailureKind.MISSING, f"it is the project's own and is not there; {where}")
     failure.mirror = str(path)
     raise SourceMissing(path.name, [failure])
 

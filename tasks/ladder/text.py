@@ -9,7 +9,7 @@ from tasks.distance import HEADS
 from tasks.ladder.ladder import ClassLoss
 from tasks.ladder.rows import TORCHSCRIPT, Row
 
-DEMONSTRATION = "A demonstration of the pipeline: its numbers say nothing about photographs."
+DEMONSTRATION = "A demonstration of the pipeline: its numbers say nothing about unseen photographs."
 
 SIZES = ("small", "medium", "large")
 

@@ -62,7 +62,21 @@ def evaluate(predict: Predictor, *, count: int, seed: int) -> Accuracy:
         size = (pixels.shape[0], pixels.shape[1])
         images.append({"id": image_id, "file_name": f"{image_id}.png", "height": size[0], "width": size[1]})
         truth += coco_annotations(objects, image_id=image_id, first_id=len(truth) + 1)
-        heads = predict(preprocess(pixels, SPEC)[None])
-        found[image_id] = decode(heads, [size], spec=SPEC, conf=SCORE_FLOOR)[0]
+        found[image_id] = detect(predict, pixels, SPEC)
     document = {"images": images, "annotations": truth, "categories": coco_categories()}
     return average_precision(parse_dataset(json.dumps(document).encode()), found)
+
+
+def detect(predict: Predictor, image: NDArray[np.uint8], spec: PreprocessSpec) -> Detections:
+    """Finds what is to be measured in one image, by COCO's protocol.
+
+    Args:
+        predict: from float32 [1, 3, spec.height, spec.width] to the head tensor.
+        image: uint8 [H, W, 3], BGR.
+        spec: what the network expects.
+
+    Returns:
+        Detections in pixels of the image.
+    """
+    heads = predict(preprocess(image, spec)[None])
+    return decode(heads, [(image.shape[0], image.shape[1])], spec=spec, conf=SCORE_FLOOR)[0]

@@ -15,9 +15,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from artifacts.release import PreprocessSpec
+from inference.preprocess import affine_to_input, preprocess
+from tasks.network.dla import OUTPUT_STRIDE
+
 MIN_OVERLAP = 0.7
 WH_WEIGHT = 0.1
 REG_WEIGHT = 1.0
+
+Item = tuple[NDArray[np.float32], ...]
 
 
 def gaussian_radius(height: float, width: float, min_overlap: float = MIN_OVERLAP) -> float:
@@ -75,6 +81,30 @@ def draw_targets(
         geometry[2, near], geometry[3, near] = x - grid_x[near], y - grid_y[near]
         mask[near] = 1
     return heatmap, geometry, mask
+
+
+def training_item(
+    image: NDArray[np.uint8], boxes_xywh: NDArray[np.float64], class_ids: Sequence[int], *, classes: int, side: int
+) -> Item:
+    """Letterboxes an image and draws its targets.
+
+    Args:
+        image: uint8 [H, W, 3], BGR.
+        boxes_xywh: float64 [M, 4], left, top, width, height, in pixels of the image.
+        class_ids: M classes from 0.
+        classes: heatmap channels C.
+        side: input height and width in pixels, a multiple of 32.
+
+    Returns:
+        Input tensor float32 [3, side, side]; heatmap float32 [C, side / 4, side / 4], geometry float32
+        [4, side / 4, side / 4] and mask float32 [side / 4, side / 4], see `draw_targets`.
+    """
+    spec = PreprocessSpec(width=side, height=side)
+    affine = affine_to_input((image.shape[0], image.shape[1]), spec) / OUTPUT_STRIDE
+    corners = np.stack([boxes_xywh[:, :2], boxes_xywh[:, :2] + boxes_xywh[:, 2:]], axis=1)
+    cells = (corners * np.diag(affine[:, :2]) + affine[:, 2]).reshape(-1, 4).astype(np.float32)
+    grid = (side // OUTPUT_STRIDE, side // OUTPUT_STRIDE)
+    return (preprocess(image, spec), *draw_targets(cells, class_ids, num_classes=classes, grid=grid))
 
 
 def centernet_loss(

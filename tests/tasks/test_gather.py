@@ -229,5 +229,5 @@ def test_a_file_of_the_project_is_used_in_its_place(workspace: Workspace) -> Non
 
 def test_a_file_of_the_project_that_is_not_there_is_named(workspace: Workspace) -> None:
     gone = Path(__file__).parents[2] / "tasks" / "nowhere.pth"
-    with pytest.raises(SourceMissing, match=r"nowhere\.pth: it ships with the project and is not there"):
+    with pytest.raises(SourceMissing, match=r"nowhere\.pth: it is the project's own and is not there; restore it"):
         download_weights.fn(FileSource(mirrors=(str(gone),)), workspace)

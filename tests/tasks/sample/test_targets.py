@@ -12,7 +12,7 @@ from artifacts.release import PreprocessSpec
 from inference.decode import decode
 from tasks.sample.scenes import SHAPES, SceneObject, render_scene
 from tasks.sample.targets import centernet_loss, draw_targets, gaussian_radius
-from tasks.sample.train import training_item
+from tasks.sample.train import scene_item
 
 SIZES = st.floats(1, 100)
 
@@ -69,7 +69,7 @@ def test_targets_decode_to_the_boxes_of_the_scene_even_one_cell_beside_the_centr
     position: int, side: int, right: int, down: int
 ) -> None:
     image, objects = render_scene(0, position)
-    _, heatmap, geometry, _ = training_item(0, position, side)
+    _, heatmap, geometry, _ = scene_item(0, position, side)
     moved = np.roll(heatmap, (down, right), axis=(1, 2))
     logits = np.where(moved == 1, np.float32(4), np.float32(-4))
     heads = np.concatenate([logits, geometry])[None]

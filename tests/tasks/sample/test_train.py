@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,9 @@ import torch
 
 from tasks.network import build_network
 from tasks.network.checkpoint import load_checkpoint
-from tasks.sample import train as training
-from tasks.sample.train import Run, learning_rate, main, save_weights, stored_copy, training_batch
+from tasks.sample import WEIGHTS, train, training
+from tasks.sample.train import main, scenes_course
+from tasks.sample.training import Run, learning_rate, save_weights, stored_copy, training_batch
 
 
 @pytest.fixture(autouse=True)
@@ -25,8 +27,9 @@ def one_thread() -> Iterator[None]:
 
 
 def test_a_training_of_a_few_seconds_leaves_weights_and_a_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"BATCH": 2, "LOG_EVERY": 1, "EVALUATION_SCENES": 1, "EARLY_SIDE": 32, "INPUT_SIDE": 64}.items():
-        monkeypatch.setattr(training, name, value)
+    monkeypatch.setattr(training, "LOG_EVERY", 1)
+    for name, value in {"BATCH": 2, "EVALUATION_SCENES": 1, "EARLY_SIDE": 32, "INPUT_SIDE": 64}.items():
+        monkeypatch.setattr(train, name, value)
     assert main(["--minutes", "0.02", "--seed", "5", "--output", str(tmp_path)]) == 0
     network = build_network("dlav0_34", 0.25)
     before = network.state_dict()["hm.2.weight"].clone()
@@ -43,14 +46,14 @@ def test_a_training_of_a_few_seconds_leaves_weights_and_a_log(tmp_path: Path, mo
 def test_an_interrupted_training_goes_on_as_if_nothing_had_happened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training, "BATCH", 2)
-    straight, interrupted, resumed = Run(0), Run(0), Run(1)
+    monkeypatch.setattr(train, "BATCH", 2)
+    straight, interrupted, resumed = (Run(scenes_course(seed)) for seed in (0, 0, 1))
     for _ in range(3):
         straight.step(32, 1e-3)
     interrupted.step(32, 1e-3)
     interrupted.step(32, 1e-3)
     interrupted.save(tmp_path / "training.state")
-    resumed.seed = 0
+    resumed.course = interrupted.course
     resumed.load(tmp_path / "training.state")
     assert resumed.used_s == interrupted.used_s > 0
     resumed.step(32, 1e-3)
@@ -59,6 +62,15 @@ def test_an_interrupted_training_goes_on_as_if_nothing_had_happened(
         expected = getattr(straight, part).state_dict()
         actual = getattr(resumed, part).state_dict()
         assert all(torch.equal(value, expected[key]) for key, value in actual.items())
+
+
+def test_a_training_begins_with_the_weights_that_it_is_given() -> None:
+    given = build_network("dlav0_34", 0.25)
+    load_checkpoint(WEIGHTS, given)
+    run = Run(replace(scenes_course(0), start=WEIGHTS))
+    for part in (run.network, run.averaged):
+        state = part.state_dict()
+        assert all(torch.equal(value, state[key]) for key, value in given.state_dict().items())
 
 
 def test_there_must_be_something_to_resume(tmp_path: Path) -> None:
@@ -100,9 +112,9 @@ def test_the_rate_rises_then_falls_to_a_hundredth() -> None:
 
 
 def test_batches_follow_each_other_without_a_scene_twice() -> None:
-    first, again, second = (training_batch(0, step, 64) for step in (0, 0, 1))
+    first, again, second = (training_batch(scenes_course(0), step, 64) for step in (0, 0, 1))
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
-    assert len({image.numpy().tobytes() for batch in (first, second) for image in batch[0]}) == 2 * training.BATCH
+    assert len({image.numpy().tobytes() for batch in (first, second) for image in batch[0]}) == 2 * train.BATCH
     assert [tuple(part.shape[1:]) for part in first] == [(3, 64, 64), (8, 16, 16), (4, 16, 16), (16, 16)]
 
 
