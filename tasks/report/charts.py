@@ -24,7 +24,7 @@ _INK = "#010101"  # stands for the page's own ink, which is light on a dark page
 _FAINT = "#808080"
 _WIDTH = 6.2
 _ROW = 0.27
-_DECADE = 10.0
+_WIDE = 3.0
 _STYLE: Mapping[str, Any] = {
     "font.family": ["sans-serif"],
     "font.sans-serif": ["DejaVu Sans"],
@@ -175,8 +175,11 @@ def frontier(points: Sequence[Point], across: str, up: str) -> Chart:
             names.append(f"{number}  {textwrap.fill(point.name, 30)}{' (chosen)' if point.chosen else ''}")
         key.axis("off")
         key.text(0, 0.5, "\n".join(names), va="center", ha="left", fontsize=7.5, transform=key.transAxes)
-        if max(point.ms for point in points) > _DECADE * min(point.ms for point in points):
+        times = [point.ms for point in points]
+        if max(times) > _WIDE * min(times):
             axes.set_xscale("log")
+            for axis in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+                axis(lambda value, _: f"{value:g}")
         axes.set_xlabel(across)
         axes.set_ylabel(up)
         axes.grid(linewidth=0.6)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from artifacts.variant import Variant
@@ -12,6 +13,7 @@ from tasks.report.charts import Point
 
 FIRST = "as the settings say"
 MOST_LAYERS = 16
+_FIGURES = re.compile(r"[:,] | \(")
 
 WAYS_ABOUT = (
     "Int8 of these chips lost more than the gate allows. The settings' escalation was tried in its order; the first "
@@ -49,9 +51,10 @@ def way_rows(results: Results) -> list[tuple[str, ...]]:
 
 def outcome(one: Tried) -> str:
     """Say in a few words what came of an attempt."""
-    if one.chosen:
-        return "chosen"
-    return one.reasons[-1] if one.reasons else "good enough"
+    if one.chosen or not one.reasons:
+        return "chosen" if one.chosen else "good enough"
+    # Of a refusal all that the compiler says; of a judgement the figures stand in the other columns.
+    return one.reasons[-1] if not one.distances else _FIGURES.split(one.reasons[-1])[0]
 
 
 def name_of(one: Tried) -> str:
