@@ -21,6 +21,7 @@ DTYPES = (
 )  # fmt: skip
 
 _BINARY = "QQ"  # struct Binary: start, size
+_ON_HOST = 1  # SubNet.subnet_mode: 0 is the chip, 1 the host's processor
 
 
 class _Info(BaseModel):
@@ -62,6 +63,9 @@ class StageInfo(_Info):
     inputs: Tuple[TensorInfo, ...]
     outputs: Tuple[TensorInfo, ...]
     core_num: int = Field(ge=1)
+    host_parts: int = Field(
+        default=0, ge=0, description="parts that the host's processor computes, because the chip cannot"
+    )
 
 
 class NetInfo(_Info):
@@ -151,7 +155,8 @@ def _stage(stage: Table) -> StageInfo:
     inputs, outputs = tuple(map(_tensor, stage.tables(0))), tuple(map(_tensor, stage.tables(1)))
     if not inputs or not outputs:
         raise BmodelError("a network in it has no input or no output")
-    return StageInfo(inputs=inputs, outputs=outputs, core_num=max(1, stage.number(16, "I")))
+    on_host = [subnet for subnet in stage.tables(12) if subnet.number(0, "i") == _ON_HOST]
+    return StageInfo(inputs=inputs, outputs=outputs, core_num=max(1, stage.number(16, "I")), host_parts=len(on_host))
 
 
 def _tensor(tensor: Table) -> TensorInfo:

@@ -23,7 +23,7 @@ from settings.quantize import Method
 from settings.toml_text import format_value
 from tasks.devices.records import Request
 
-ShippedProfile = Literal["coco", "sample"]
+ShippedProfile = Literal["coco", "coco-dla34", "sample"]
 Batch = Annotated[int, Field(ge=1, le=MAX_BATCH)]
 Cores = Annotated[int, Field(ge=1, le=2)]
 Count = Annotated[int, Field(ge=1, le=100_000)]

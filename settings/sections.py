@@ -19,7 +19,10 @@ from settings.sources import GeneratedSource, ImageSource, LabelledSource
 class NetworkSettings(Part):
     """The network that the weights belong to."""
 
-    name: Literal["dlav0_34"] = Field(default="dlav0_34", description="architecture")
+    name: Literal["dlav0_34", "dla_34"] = Field(
+        default="dlav0_34",
+        description="architecture; dla_34 has deformable convolutions, which are more accurate and many times slower",
+    )
     # The narrowest layers have 16 channels and every other count is a multiple of 16.
     width: float = Field(
         default=1.0, gt=0, le=1, multiple_of=1 / 16, description="factor on every channel count; 1 is the original"

@@ -82,6 +82,11 @@ def _judge(
     types, expected = (stage.inputs[0].dtype, stage.outputs[0].dtype), _types(variant, ends_in_float)
     if types != expected:
         problems.append(f"it takes {types[0]} and gives {types[1]}, not {expected[0]} and {expected[1]}")
+    if stage.host_parts:
+        problems.append(
+            f"{stage.host_parts} parts of it run on the host's processor, because the chip cannot compute them; the "
+            "compiler's estimate leaves them out, so take the chip out of the matrix"
+        )
     if not info.weight_sha256_ok:
         problems.append("its weights do not match their own checksum")
     if problems:

@@ -6,15 +6,17 @@ from torch import nn
 
 from tasks.errors import UnknownNetwork
 from tasks.network.dla import DlaV0
+from tasks.network.dla_dcn import Dla34
 
-NETWORKS = ("dlav0_34",)
+NETWORKS = {"dlav0_34": DlaV0, "dla_34": Dla34}
 
 
 def build_network(name: str, width: float = 1.0, num_classes: int = 80) -> nn.Module:
     """Builds an untrained CenterNet network whose state_dict has the keys and shapes of the original.
 
     Args:
-        name: architecture; `dlav0_34` (Zhou et al. 2019, arXiv 1904.07850).
+        name: architecture; `dlav0_34`, or `dla_34` with its deformable convolutions (Zhou et al. 2019, arXiv
+            1904.07850).
         width: factor on every channel count; 1.0 is the original.
         num_classes: heatmap channels.
 
@@ -26,7 +28,7 @@ def build_network(name: str, width: float = 1.0, num_classes: int = 80) -> nn.Mo
         ValueError: the width gives a fractional channel count, or there is no class.
     """
     if name not in NETWORKS:
-        raise UnknownNetwork(name, NETWORKS)
+        raise UnknownNetwork(name, tuple(NETWORKS))
     if num_classes < 1:
         raise ValueError(f"num_classes is {num_classes}; a detector needs at least one class")
-    return DlaV0(width, num_classes)
+    return NETWORKS[name](width, num_classes)

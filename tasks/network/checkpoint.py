@@ -201,11 +201,10 @@ def _check_fit(path: Path, state: Mapping[str, Tensor], own: Mapping[str, Tensor
 
 def _hint(state: Mapping[str, Tensor], own: Mapping[str, Tensor], missing: list[str], extra: list[str]) -> str:
     """The most likely confusion behind a misfit, and what to do about it."""
-    if any("conv_offset_mask" in key for key in extra):
-        return "It is the network with deformable convolutions (dla_34): take the dlav0_34 checkpoint."
-    if missing and len(missing) + len(extra) > len(own) // 2:
-        return "It belongs to another architecture: correct the network's name, or take another checkpoint."
     stem, last = "base.base_layer.0.weight", "hm.2.weight"
+    other = _other_architecture(stem in state, missing, extra, len(own))
+    if other is not None:
+        return other
     if not {stem, last} <= state.keys() & own.keys() or not (state[stem].dim() and state[last].dim()):
         return "It is damaged, or of another version of the network: take another checkpoint."
     if state[stem].shape[0] != own[stem].shape[0]:
@@ -214,3 +213,13 @@ def _hint(state: Mapping[str, Tensor], own: Mapping[str, Tensor], missing: list[
     if state[last].shape[0] != own[last].shape[0]:
         return f"It was trained for {state[last].shape[0]} classes: correct the number of classes."
     return "It is damaged, or of another version of the network: take another checkpoint."
+
+
+def _other_architecture(has_stem: bool, missing: list[str], extra: list[str], keys: int) -> str | None:
+    if any("conv_offset_mask" in key for key in extra):
+        return "It has deformable convolutions: set network.name to dla_34, or take the checkpoint of dlav0_34."
+    if has_stem and any("conv_offset_mask" in key for key in missing):
+        return "It has no deformable convolutions: set network.name to dlav0_34, or take the checkpoint of dla_34."
+    if missing and len(missing) + len(extra) > keys // 2:
+        return "It belongs to another architecture: correct the network's name, or take another checkpoint."
+    return None

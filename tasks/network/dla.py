@@ -1,4 +1,4 @@
-"""CenterNet's dlav0_34: DLA-34 and its upsampling, without deformable convolutions.
+"""CenterNet's dlav0_34: DLA-34 and its upsampling, without deformable convolutions; `dla_dcn` has it with them.
 
 Module names follow the state_dict of the published weights, so that a checkpoint loads without renaming.
 
@@ -148,7 +148,7 @@ class IterativeUp(nn.Module):
         self.depth = depth
         for i in range(1, depth + 1):
             self.add_module(f"proj_{i}", _conv_norm_relu(2 * channels, channels, 1))
-            self.add_module(f"up_{i}", _doubling(channels))
+            self.add_module(f"up_{i}", enlarging(channels, 2))
         for i in range(1, depth + 1):
             self.add_module(f"node_{i}", _conv_norm_relu(2 * channels, channels, 3))
 
@@ -182,14 +182,15 @@ class DlaV0(nn.Module):
 
     def __init__(self, width: float, num_classes: int) -> None:
         super().__init__()
-        channels = tuple(_scaled(c, width) for c in STAGE_CHANNELS)
-        inner = _scaled(HEAD_CHANNELS, width)
+        channels = tuple(scaled(c, width) for c in STAGE_CHANNELS)
+        inner = scaled(HEAD_CHANNELS, width)
         self.base = Backbone(channels)
         self.dla_up = DeepUp(channels[2:])
-        self.hm = _head(channels[2], inner, num_classes)
-        self.wh = _head(channels[2], inner, 2)
-        self.reg = _head(channels[2], inner, 2)
-        _initialise(self)
+        self.hm = head(channels[2], inner, num_classes)
+        self.wh = head(channels[2], inner, 2)
+        self.reg = head(channels[2], inner, 2)
+        initialise(self.base, self.dla_up)
+        initialise_heads(self.hm, self.wh, self.reg)
 
     def forward(self, image: Tensor) -> Tensor:
         """Runs the network.
@@ -205,24 +206,33 @@ class DlaV0(nn.Module):
         return torch.cat([self.hm(features), self.wh(features), self.reg(features)], 1)
 
 
-def _head(channels_in: int, inner: int, channels_out: int) -> nn.Sequential:
+def head(channels_in: int, inner: int, channels_out: int) -> nn.Sequential:
+    """Builds one head: a 3x3 convolution, and a 1x1 one that gives its result."""
     return nn.Sequential(
         nn.Conv2d(channels_in, inner, 3, padding=1), nn.ReLU(inplace=True), nn.Conv2d(inner, channels_out, 1)
     )
 
 
-def _scaled(channels: int, width: float) -> int:
-    scaled = channels * width
-    if scaled < 1 or scaled != int(scaled):
+def scaled(channels: int, width: float) -> int:
+    """Scales a channel count of the original.
+
+    Raises:
+        ValueError: it gives no whole number of at least one.
+    """
+    result = channels * width
+    if result < 1 or result != int(result):
         raise ValueError(
-            f"width {width} turns {channels} channels into {scaled}, which is not a whole number of at least one; "
+            f"width {width} turns {channels} channels into {result}, which is not a whole number of at least one; "
             "take a width such as 1.0, 0.5, 0.25 or 0.125"
         )
-    return int(scaled)
+    return int(result)
 
 
-def _doubling(channels: int) -> nn.ConvTranspose2d:
-    return nn.ConvTranspose2d(channels, channels, 4, stride=2, padding=1, groups=channels, bias=False)
+def enlarging(channels: int, factor: int) -> nn.ConvTranspose2d:
+    """Builds the upsampling of every channel by itself, by an even factor."""
+    return nn.ConvTranspose2d(
+        channels, channels, 2 * factor, stride=factor, padding=factor // 2, groups=channels, bias=False
+    )
 
 
 def bilinear_kernel(size: int) -> Tensor:
@@ -239,20 +249,24 @@ def bilinear_kernel(size: int) -> Tensor:
     return torch.outer(slope, slope)
 
 
-def _initialise(network: DlaV0) -> None:
-    """Start values of the original: He by fan-out in the trunk, bilinear upsampling, near-zero regression heads."""
-    for part in (network.base, network.dla_up):
+def initialise(*parts: nn.Module) -> None:
+    """Gives a trunk its start values: He by fan-out, and upsampling that interpolates linearly."""
+    for part in parts:
         for module in part.modules():
             if isinstance(module, nn.ConvTranspose2d):
                 module.weight.data.copy_(bilinear_kernel(module.kernel_size[0]))
             elif isinstance(module, nn.Conv2d):
                 fan_out = module.kernel_size[0] * module.kernel_size[1] * module.out_channels
                 nn.init.normal_(module.weight, 0.0, math.sqrt(2.0 / fan_out))
-    for head in (network.wh, network.reg):
+
+
+def initialise_heads(heatmap: nn.Sequential, *others: nn.Sequential) -> None:
+    """Gives the heads their start values: the prior in the heatmap, sizes and offsets near zero."""
+    for head in others:
         for module in head.modules():
             if isinstance(module, nn.Conv2d) and module.bias is not None:
                 nn.init.normal_(module.weight, std=0.001)
                 nn.init.zeros_(module.bias)
-    final = network.hm[-1]
+    final = heatmap[-1]
     if isinstance(final, nn.Conv2d) and final.bias is not None:
         nn.init.constant_(final.bias, HEATMAP_BIAS)

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from tasks.network import deformable
+
 Tensor = NDArray[np.float32]
 
 
@@ -21,6 +23,8 @@ def torchscript(path: Path) -> Callable[[Tensor], Tensor]:
     Returns:
         The network: float32 [N, C, H, W] to float32 [N, classes + 4, h, w].
     """
+    # A file that holds an operator which torch does not know cannot even be read.
+    deformable.register()
     return running(torch.jit.load(str(path), map_location="cpu"))  # type: ignore[no-untyped-call]
 
 

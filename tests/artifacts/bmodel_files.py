@@ -107,7 +107,8 @@ def model_table(weights: bytes, **changes: Union[str, int, float]) -> Tab:
 
     Args:
         weights: The weight blob.
-        changes: chip, time, cores, mode (of the kernel module), dtype, gives, scale, dims.
+        changes: chip, time, cores, mode (of the kernel module), dtype, gives, scale, dims, host (parts that the host
+            computes).
     """
     cores = int(changes.get("cores", 1))
     commands = Tab({0: ("I", 1), 1: ("I", 2), 2: (len(weights), 256), 3: (len(weights), 128)})
@@ -120,7 +121,7 @@ def model_table(weights: bytes, **changes: Union[str, int, float]) -> Tab:
             1: [tensor("out", [1, 84, 2, 2], int(changes.get("gives", 0)))],
             3: ("Q", 5),
             4: memory,
-            12: [subnet],
+            12: [subnet] + [Tab({0: ("i", 1)})] * int(changes.get("host", 0)),
             14: ("[Q]", [4096]),
             16: ("I", cores),
         }

@@ -58,6 +58,11 @@ def test_both_cores_and_a_separate_io_space_are_counted(tmp_path: Path) -> None:
     assert info.device_memory.io == 4 * (3 * 8 * 8 + 84 * 2 * 2)
 
 
+@pytest.mark.parametrize("parts", [0, 16])
+def test_parts_that_the_hosts_processor_computes_are_counted(tmp_path: Path, parts: int) -> None:
+    assert read(tmp_path, built_bmodel(host=parts)).nets[0].stages[0].host_parts == parts
+
+
 @pytest.mark.parametrize(
     ("code", "name"), [(0, "float32"), (1, "float16"), (3, "uint8"), (8, "bfloat16"), (10, "uint4")]
 )

@@ -53,7 +53,11 @@ def test_a_row_may_ask_for_raw_pixels_beside_floats() -> None:
 
 @pytest.mark.parametrize(
     ("profile", "expected"),
-    [("sample", {"BM1684": 3, "BM1684X": 5, "BM1688": 7}), ("coco", {"BM1684": 4, "BM1684X": 8, "BM1688": 16})],
+    [
+        ("sample", {"BM1684": 3, "BM1684X": 5, "BM1688": 7}),
+        ("coco", {"BM1684": 4, "BM1684X": 8, "BM1688": 16}),
+        ("coco-dla34", {"BM1684": 0, "BM1684X": 2, "BM1688": 0}),
+    ],
 )
 def test_a_shipped_matrix_has_every_variant_that_was_promised(profile: str, expected: dict[str, int]) -> None:
     variants = load_settings(profile, environ={}).variants()

@@ -113,6 +113,14 @@ def test_a_flipped_weight_is_found_though_the_runtime_would_not_notice(real: Pat
         _judge(real, REAL, REAL_INPUT, (REAL_OUTPUT,), True)
 
 
+def test_a_bmodel_that_leaves_work_to_the_hosts_processor_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "built.bmodel"
+    path.write_bytes(built_bmodel(chip="BM1684", host=16))
+    variant = Variant(chip="BM1684", precision="fp32", batch=1)
+    with pytest.raises(ResultRefused, match=r"16 parts of it run on the host's processor.*out of the matrix"):
+        _judge(path, variant, (1, 3, 8, 8), ((1, 84, 2, 2),), FLOAT_TAIL)
+
+
 def test_a_bmodel_that_was_cut_short_is_refused(real: Path) -> None:
     real.write_bytes(real.read_bytes()[:-100])
     with pytest.raises(BmodelError):

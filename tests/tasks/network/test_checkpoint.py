@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from tasks.errors import CheckpointError
 from tasks.network import build_network
 from tasks.network.checkpoint import MAX_BYTES, load_checkpoint
+from tests.tasks.network.weights import fill
 
 WIDTH = 0.125
 
@@ -137,7 +138,21 @@ def test_the_network_with_deformable_convolutions_is_recognised(
     tmp_path: Path, network: nn.Module, trained: dict[str, Tensor]
 ) -> None:
     trained["dla_up.ida_0.node_1.conv.conv_offset_mask.weight"] = torch.zeros(27, 32, 3, 3)
-    assert "deformable" in str(_refusal(_saved(tmp_path / "w.pth", trained), network))
+    assert "set network.name to dla_34" in str(_refusal(_saved(tmp_path / "w.pth", trained), network))
+
+
+def test_the_network_without_deformable_convolutions_is_recognised(tmp_path: Path, trained: dict[str, Tensor]) -> None:
+    deformable = build_network("dla_34", WIDTH)
+    assert "set network.name to dlav0_34" in str(_refusal(_saved(tmp_path / "w.pth", trained), deformable))
+
+
+def test_a_checkpoint_with_deformable_convolutions_is_read_whole(tmp_path: Path) -> None:
+    saved, read = build_network("dla_34", WIDTH), build_network("dla_34", WIDTH)
+    fill(saved)
+    path = tmp_path / "w.pth"
+    torch.save({"epoch": 230, "state_dict": {f"module.{k}": v for k, v in saved.state_dict().items()}}, path)
+    assert load_checkpoint(path, read).epoch == 230
+    assert all(torch.equal(value, saved.state_dict()[key]) for key, value in read.state_dict().items())
 
 
 class _Payload:
