@@ -29,7 +29,7 @@ class Candidate(NamedTuple):
         rung: Chip, int8.
         way: The way.
         int8: The same, for the steps.
-        before: By head, how far the first way is from the original.
+        before: By head, how far the best way so far is from the original.
     """
 
     rung: Variant
@@ -49,8 +49,8 @@ def try_out(ground: Ground, candidates: Sequence[Candidate]) -> list[tuple[Candi
         What came of each.
     """
     if candidates:
-        chips = ", ".join(one.rung.chip for one in candidates)
-        log.info("int8 of %s another way: %s", chips, candidates[0].way.label.text)
+        ways = "; ".join(f"{one.rung.chip} {one.way.label.text}" for one in candidates)
+        log.info("int8 another way: %s", ways)
     results = list(_try_out(ground, candidates))
     for one, tried in results:
         log.info("%s int8, %s: %s", one.rung.chip, one.way.label.text, "; ".join(tried.reasons) or "good enough")

@@ -17,7 +17,7 @@ from flows.settling import settle
 from flows.variants import Ground, Int8, Variants, submit_compile
 from settings.quantize import Attempt
 from tasks.attempts import NO_LABEL, Sensitivity, Tried
-from tasks.escalation import Way, chosen, measured_try, way
+from tasks.escalation import Way, best_of, chosen, measured_try, way
 from tasks.gate import hopeless, stands
 from tasks.quantize import calibrate
 from tasks.records import CalibrationSet, CalibrationTable
@@ -96,15 +96,18 @@ class _Search:
         return True
 
     def go_on(self, attempt: Attempt, rungs: Sequence[Variant]) -> None:
-        """Try one way on some chips, side by side."""
+        """Try one way on some chips, side by side, each over the best that this chip has so far."""
         if attempt.most_sensitive:
             self._learn(rungs)
         candidates = []
         for rung in rungs:
-            one, past = way(attempt, self.base, self.found.sensitivities.get(rung)), self.found.tried[rung]
+            past = self.found.tried[rung]
+            best = best_of(past)
+            over = Way(best.method, best.recipe, best.label)
+            one = way(attempt, over, self.base, self.found.sensitivities.get(rung))
             if all((one.method, one.recipe) != (before.method, before.recipe) for before in past):
                 int8 = Int8(self._table(one), one.recipe, one.label)
-                candidates.append(Candidate(rung, one, int8, past[0].distances))
+                candidates.append(Candidate(rung, one, int8, best.distances))
         for candidate, tried in try_out(self.ground, candidates):
             self.found.tried[candidate.rung].append(tried)
             if not tried.reasons:
@@ -114,11 +117,12 @@ class _Search:
         ground, settings = self.ground, self.ground.settings
         spec, driving = settings.preprocess.spec(), settings.toolchain.driving
         job = (ground.traced, self.images, spec, ground.compiler, driving, ground.workspace)
-        asked = {
-            rung: find_sensitive.submit(rung, ground.models[1], self.first.table, self.first.recipe, *job)
-            for rung in rungs
-            if rung not in self.found.sensitivities
-        }
+        asked = {}
+        for rung in rungs:
+            if rung not in self.found.sensitivities:
+                best = best_of(self.found.tried[rung])
+                table = self._table(Way(best.method, best.recipe, best.label))
+                asked[rung] = find_sensitive.submit(rung, ground.models[1], table, best.recipe, *job)
         settle(list(asked.values()))
         self.found.sensitivities.update({rung: future.result() for rung, future in asked.items()})
 

@@ -1,12 +1,13 @@
 """What is tried when int8 loses more than the gate allows: other ways to make it. Pure but for a step.
 
-An attempt is first looked at on a few images, which takes seconds: where the heads come no nearer to the original's,
-its accuracy is not worth the minutes or hours of a whole evaluation set.
+Each attempt lies over the best way so far: float layers mend little where ranges are wrong. It is first looked at on
+a few images, which takes seconds: where the heads come no nearer to the original's, its accuracy is not worth the
+minutes or hours of a whole evaluation set.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -45,47 +46,58 @@ class Way(NamedTuple):
     label: Label
 
 
-def way(attempt: Attempt, first: Way, sensitivity: Sensitivity | None) -> Way:
-    """Lay an attempt over the first way.
+def way(attempt: Attempt, best: Way, first: Way, sensitivity: Sensitivity | None) -> Way:
+    """Lay an attempt over the best way so far.
 
     Args:
         attempt: What is to be tried.
-        first: What the settings say without it.
+        best: The best way so far.
+        first: What the settings say, which names are told apart from.
         sensitivity: Which layers are worth most; needed where the attempt counts on it.
 
     Returns:
         The way to try.
     """
-    named: tuple[str, ...] = ()
+    named = best.recipe.named
     if attempt.most_sensitive:
         if sensitivity is None:
             raise ValueError("the most sensitive layers are not known")
         named = tuple(share.layer for share in sensitivity.layers[: attempt.most_sensitive])
-    rules = tuple(dict.fromkeys((*first.recipe.float_layers, *attempt.float_layers)))
-    recipe = Recipe(float_tail=first.recipe.float_tail, float_layers=rules, named=named)
-    method = first.method if attempt.method == "same" else attempt.method
-    return Way(method, recipe, label(attempt))
+    rules = tuple(dict.fromkeys((*best.recipe.float_layers, *attempt.float_layers)))
+    recipe = Recipe(float_tail=best.recipe.float_tail, float_layers=rules, named=named)
+    method = best.method if attempt.method == "same" else attempt.method
+    return Way(method, recipe, label(method, recipe, first))
 
 
-def label(attempt: Attempt) -> Label:
-    """Name an attempt after what it changes."""
-    parts = [] if attempt.method == "same" else [f"method {attempt.method}"]
-    parts += [f"{rule} in float" for rule in attempt.float_layers]
-    if attempt.most_sensitive:
-        parts.append(f"{attempt.most_sensitive} most sensitive layers in float")
+def label(method: str, recipe: Recipe, first: Way) -> Label:
+    """Name a way after that in which it differs from the first."""
+    parts = [] if method == first.method else [f"method {method}"]
+    parts += [f"{rule} in float" for rule in recipe.float_layers if rule not in first.recipe.float_layers]
+    if recipe.named:
+        parts.append(f"{len(recipe.named)} most sensitive layers in float")
     return Label(text=", ".join(parts))
+
+
+def best_of(tried: Sequence[Tried]) -> Tried:
+    """Return what lost least so far; where AP means nothing, what came nearest.
+
+    Args:
+        tried: At least the first way.
+    """
+    measured = [one for one in tried if one.bounds is not None]
+    if measured:
+        return min(measured, key=lambda one: one.bounds.drop if one.bounds else 0.0)
+    return max((one for one in tried if one.distances), key=lambda one: _mean_snr(one.distances), default=tried[0])
 
 
 def nearer(before: Mapping[str, HeadDistance], after: Mapping[str, HeadDistance]) -> bool:
     """Tell whether the heads came nearer to the original's, on the mean.
 
     Args:
-        before: By head, of the first way.
+        before: By head, of the best way so far.
         after: By head, of another; empty where it gave no finite output.
     """
-    if not after or set(after) != set(before):
-        return False
-    return sum(after[head].snr_db - far.snr_db for head, far in before.items()) / len(before) >= NEARER_DB
+    return bool(after) and set(after) == set(before) and _mean_snr(after) - _mean_snr(before) >= NEARER_DB
 
 
 def looked_at(variant: Variant, found: Way, lowered: Lowered, seen: Screened, thresholds: GateSettings) -> Tried:
@@ -176,6 +188,10 @@ def screen(
                 return Screened(distances={})
             distances.add(torchscript(batch), heads)
     return Screened(distances={head: HeadDistance(**far.model_dump()) for head, far in distances.distances().items()})
+
+
+def _mean_snr(distances: Mapping[str, HeadDistance]) -> float:
+    return sum(far.snr_db for far in distances.values()) / len(distances)
 
 
 def _tried(

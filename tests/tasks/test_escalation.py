@@ -11,7 +11,7 @@ from artifacts.measurements import Loss
 from settings.gate import GateSettings
 from settings.quantize import ESCALATION, Attempt, QuantizeSettings, Recipe
 from tasks.attempts import NO_LABEL, Label, LayerShare, Screened, Sensitivity, Tried
-from tasks.escalation import Way, chosen, label, looked_at, nearer, refused_try, way
+from tasks.escalation import Way, best_of, chosen, looked_at, nearer, refused_try, way
 from tasks.gate import Standing, hopeless
 from tasks.records import HeadDistance, Lowered
 from tests.tasks.results import INT8, evidence, heads, quantized, workspace_in
@@ -41,27 +41,52 @@ def distances(snr_db: float) -> dict[str, HeadDistance]:
             "mse",
             ("first-convolution", "up-sampling"),
             ("a", "b", "c"),
-            "method mse, first-convolution in float, up-sampling in float, 9 most sensitive layers in float",
+            "method mse, up-sampling in float, 3 most sensitive layers in float",
         ),
     ],
 )
 def test_an_attempt_lies_over_what_the_settings_say(
     attempt: Attempt, method: str, rules: tuple[str, ...], named: tuple[str, ...], text: str
 ) -> None:
-    made = way(attempt, FIRST, SENSITIVITY)
+    made = way(attempt, FIRST, FIRST, SENSITIVITY)
     assert (made.method, made.recipe.float_layers, made.recipe.named) == (method, rules, named)
-    assert made.label == label(attempt) == Label(text=text) and made.recipe.float_tail
+    assert made.label == Label(text=text) and made.recipe.float_tail
+
+
+def test_an_attempt_lies_over_the_best_way_so_far() -> None:
+    best = Way("max", Recipe(float_layers=("first-convolution",), named=("a",)), Label(text="method max"))
+    made = way(Attempt(float_layers=("heads",)), best, FIRST, None)
+    assert (made.method, made.recipe.named) == ("max", ("a",))
+    assert made.label.text == "method max, heads in float, 1 most sensitive layers in float"
+    assert way(Attempt(method="mse"), best, FIRST, None).method == "mse"
+
+
+def a_try(drop: float | None, snr_db: float, method: str = "kl") -> Tried:
+    bounds = None if drop is None else Loss(drop=drop, low=drop, high=drop, images=9)
+    far = {} if snr_db < 0 else distances(snr_db)
+    fields: dict[str, Any] = {"variant": INT8, "label": NO_LABEL, "recipe": Recipe(), "float_layers": ()}
+    return Tried(method=method, distances=far, bounds=bounds, **fields)
+
+
+def test_the_best_way_is_the_one_that_loses_least_and_was_measured() -> None:
+    tried = (a_try(0.05, 20, "kl"), a_try(None, 50, "mse"), a_try(0.01, 25, "max"), a_try(0.03, 30, "percentile9999"))
+    assert best_of(tried).method == "max"
+
+
+def test_without_ap_the_best_way_is_the_nearest() -> None:
+    assert best_of((a_try(None, 20, "kl"), a_try(None, -1, "mse"), a_try(None, 25, "max"))).method == "max"
+    assert best_of((a_try(None, -1, "kl"),)).method == "kl"
 
 
 def test_the_most_sensitive_layers_cannot_be_kept_before_they_are_known() -> None:
     with pytest.raises(ValueError, match="not known"):
-        way(Attempt(most_sensitive=2), FIRST, None)
+        way(Attempt(most_sensitive=2), FIRST, FIRST, None)
 
 
 def test_an_attempt_that_changes_nothing_is_a_mistake_in_the_settings() -> None:
     with pytest.raises(ValidationError, match="changes nothing"):
         Attempt()
-    assert QuantizeSettings().escalation == ESCALATION and len({label(one).text for one in ESCALATION}) == 7
+    assert QuantizeSettings().escalation == ESCALATION and len(set(ESCALATION)) == 7
 
 
 def test_what_is_tried_is_no_fact_about_what_is_built() -> None:
