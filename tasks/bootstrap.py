@@ -2,8 +2,9 @@
 
 AP on some hundred images is itself a draw: with other images of the same kind both models would score otherwise. The
 paired bootstrap (Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13) draws as many images as
-there are, with replacement, scores both models on each draw, and looks at how their difference spreads. Pairing
-matters: the two find nearly the same, so that their difference is surer by far than either score.
+there are, with replacement, scores both models on each draw, and looks at how their difference spreads about that of
+the set; the bounds are the basic ones (Davison and Hinkley, "Bootstrap Methods and their Application", 1997, section
+5.2). Pairing matters: the two find nearly the same, so that their difference is surer by far than either score.
 """
 
 from __future__ import annotations
@@ -81,8 +82,10 @@ def paired_loss(reference: JudgedImages, candidate: JudgedImages, *, draws: int 
     drops = theirs - ours
     if np.isnan(drops[0]):
         return None
-    low, high = np.nanquantile(drops[1:], [1 - CONFIDENCE, CONFIDENCE])
-    return Loss(drop=float(drops[0]), low=float(low), high=float(high), images=count)
+    drop = float(drops[0])
+    low, high = map(float, np.nanquantile(drops[1:], [1 - CONFIDENCE, CONFIDENCE]))
+    # Mirrored: of classes with few images a draw is off by as much as the set itself is, and in the same direction.
+    return Loss(drop=drop, low=2 * drop - high, high=2 * drop - low, images=count)
 
 
 def proof(loss: Loss, limit: float) -> Proof:

@@ -15,7 +15,7 @@ from tasks.step import step
 from tasks.workspace import Workspace
 
 
-@step(version=1, slot="loss {measured.variant.chip} {measured.variant.precision}{attempt}")
+@step(version=2, slot="loss {measured.variant.chip} {measured.variant.precision}{attempt}")
 def measure_loss(
     measured: Measured,
     reference: Measured,

@@ -90,6 +90,20 @@ def test_the_loss_is_the_difference_of_the_scores_and_lies_between_its_bounds() 
     assert loss_of(truth, found, worse, draws=200) == loss
 
 
+def test_what_draws_are_off_by_is_taken_back_and_not_counted_twice() -> None:
+    truth, found = some(5, 12)
+    worse = {image: _without_best(one) if image % 3 == 0 else one for image, one in found.items()}
+    loss = loss_of(truth, found, worse, draws=400)
+    before, after = judged_images(truth, found), judged_images(truth, worse)
+    drawn = np.random.default_rng(0).multinomial(12, np.full(12, 1 / 12), size=400)
+    drops = _scores(_tables(before), drawn.astype(float)) - _scores(_tables(after), drawn.astype(float))
+    middle = float(np.nanmedian(drops))
+    assert loss is not None and abs(middle - loss.drop) > 1e-3
+    # The draws lie on one side of the set's own loss, the bounds on the other.
+    assert (middle < loss.drop) is ((loss.low + loss.high) / 2 > loss.drop)
+    assert loss.low == pytest.approx(2 * loss.drop - float(np.nanquantile(drops, 0.95)))
+
+
 def test_more_images_of_the_same_kind_bring_the_bounds_together() -> None:
     def width(images: int) -> float:
         truth, found = some(3, images)
