@@ -1,4 +1,4 @@
-"""How the three heads leave an int8 network
+"""On generated scenes
 
 Heatmap, size and offset are one tensor for whoever reads it, and three convolutions in the network. Each row is a way
 from the one to the other. *All int8*: the concatenation is int8, with one scale for all. *Float tail*: the
@@ -77,8 +77,9 @@ def bench_estimates(chip: str, bench: Bench, section: Section) -> None:
     plain: dict[bool, float] = {}
     for full in (False, True):
         network = bench.full if full else bench.tails
+        _, tail, _, three, _ = network.ways
         for way in network.ways:
-            for one in (way, way.narrowed):
+            for one in (way, way.narrowed) if way in (tail, three) else (way,):
                 size = network.compiled(one, chip)
                 base = plain.setdefault(full, size.milliseconds)
                 rows.append(

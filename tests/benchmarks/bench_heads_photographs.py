@@ -1,4 +1,4 @@
-"""How the three heads leave an int8 network, on photographs
+"""On photographs
 
 The same ways with the sample's network fitted to 128 photographs of COCO train2017 and measured on these very ones,
 calibrated on 150 curated photographs of val2017 that it has never seen. Its weights are not part of the project:

@@ -1,4 +1,4 @@
-"""What int8 loses by other ways of calibrating, on generated scenes
+"""On generated scenes
 
 The sample's network on its generated scenes (256 x 256, 64 of them for accuracy), INT8 for BM1684X with the float
 tail, in the compiler's interpreter. *Ours*: 200 curated scenes out of 600, as the very tensors that the device feeds.

@@ -1,4 +1,4 @@
-"""What int8 loses by other ways of calibrating, on photographs
+"""On photographs
 
 The same as above with photographs of COCO: the sample's network (width 0.25, 256 x 256) fitted to 128 photographs of
 train2017 and measured on these very ones, which tells what int8 loses and nothing of how good the network is;

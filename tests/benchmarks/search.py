@@ -86,6 +86,9 @@ def search(tails: Tails, one: Search, images: tuple[StoredImage, ...], *, expect
         with driven(planned, tails.toolchain, tails.workspace, listed, omp_threads=DRIVING.omp_threads) as ran:
             lines = (ran.folder / _FOUND).read_text().splitlines()
             rows = [line.split() for line in lines if line.strip() and not line.startswith("#")]
+            if not rows and isinstance(given, bytes):
+                # Content from the beginning, it leaves an empty table in place of the given one.
+                rows = [line.split() for line in given.decode().splitlines()]
             table = "".join(f"{name} {mode}\n" for name, mode in rows)
             return Found(table, tuple(name for name, _ in rows), ran.evidence.seconds)
 
