@@ -1,4 +1,4 @@
-"""On photographs
+"""On photographs, by other ways of calibrating
 
 The same as above with photographs of COCO: the sample's network (width 0.25, 256 x 256) fitted to 128 photographs of
 train2017 and measured on these very ones, which tells what int8 loses and nothing of how good the network is;
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.benchmarks.page import Section
-from tests.benchmarks.recipes import Experiments, write_choice, write_recipes, write_sizes
+from tests.benchmarks.recipes import Experiments, write_recipes
 from tests.benchmarks.subject import photographs
 
 PAGE = "calibration.md"
@@ -27,11 +27,3 @@ def tried(photographs_weights: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 def bench_recipes(tried: Experiments, section: Section) -> None:
     write_recipes(tried, section)
-
-
-def bench_sizes(tried: Experiments, section: Section) -> None:
-    write_sizes(tried, section)
-
-
-def bench_choice(tried: Experiments, section: Section) -> None:
-    write_choice(tried, section)
