@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from artifacts.measurements import Loss
 from artifacts.release import PreprocessSpec, Variant
 from settings.load import load_settings
 from settings.sources import FolderSource, LabelledFolderSource
@@ -124,10 +125,14 @@ class Subject:
             reference=self.reference,
             variant=variant,
         )
-        job = (measured, self.reference, self.evaluation, self.judging, self.workspace)
-        loss = measure_loss.fn(*job).bounds
-        assert loss is not None
+        loss = self.loss(measured, self.reference)
         return Judged(measured, loss.drop, loss.low, loss.high)
+
+    def loss(self, measured: Measured, reference: Measured) -> Loss:
+        """What one loses against the other, on the same images."""
+        loss = measure_loss.fn(measured, reference, self.evaluation, self.judging, self.workspace).bounds
+        assert loss is not None
+        return loss
 
 
 class Photographs(Subject):
