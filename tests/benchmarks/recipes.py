@@ -21,6 +21,8 @@ from tests.benchmarks.subject import BOUNDS, DRIVING, SETTINGS, SPEC, Judged, Su
 
 INT8 = Variant(chip="BM1684X", precision="int8", batch=1)
 SEEDS = range(5)
+# The compiler's other ways from a tensor's values to its range; a build asks for kl.
+METHODS = ("max", "percentile9999", "mse")
 
 Pixels = NDArray[np.uint8]
 Tensor = NDArray[np.float32]
@@ -75,6 +77,13 @@ def stretched(image: Pixels) -> Tensor:
     return preprocess(np.asarray(cv2.resize(image, (SPEC.width, SPEC.height)), np.uint8), SPEC)
 
 
+def filled(image: Pixels) -> Tensor:
+    """The largest square in the middle alone, so that nothing is padded and nothing stretched."""
+    side = min(image.shape[:2])
+    top, left = (image.shape[0] - side) // 2, (image.shape[1] - side) // 2
+    return preprocess(np.ascontiguousarray(image[top : top + side, left : left + side]), SPEC)
+
+
 def everything(image: Pixels) -> Tensor:
     """Swapped, rounded and stretched."""
     return vendors(np.asarray(cv2.resize(image, (SPEC.width, SPEC.height)), np.uint8))
@@ -83,7 +92,8 @@ def everything(image: Pixels) -> Tensor:
 RECIPES: dict[str, Recipe] = {
     "RGB planes with BGR means": swapped,
     "one rounded scale": rounded,
-    "stretched, not letterboxed": stretched,
+    "stretched, nothing padded": stretched,
+    "cropped to a square, nothing padded": filled,
     "RGB planes and rounded scale": vendors,
     "RGB planes, rounded scale, stretched": everything,
 }
@@ -101,9 +111,9 @@ def drawn(subject: Subject, count: int, seed: int = 0) -> tuple[StoredImage, ...
     return tuple(images[index] for index in np.random.default_rng(seed).permutation(len(images))[:count])
 
 
-def outcome(subject: Subject, images: Sequence[StoredImage], recipe: Recipe = usual) -> Outcome:
+def outcome(subject: Subject, images: Sequence[StoredImage], recipe: Recipe = usual, method: str = "kl") -> Outcome:
     """Calibrate on images in a way, and measure what comes of it."""
-    table = table_of(subject, images, recipe)
+    table = table_of(subject, images, recipe, method)
     job = (subject.model, table, SETTINGS.quantize, subject.toolchain, DRIVING, subject.workspace)
     with subject.loaded(lower.fn(INT8, *job)) as infer:
         judged = subject.judge(INT8, infer)
@@ -112,10 +122,12 @@ def outcome(subject: Subject, images: Sequence[StoredImage], recipe: Recipe = us
     return Outcome(judged, ranges)
 
 
-def table_of(subject: Subject, images: Sequence[StoredImage], recipe: Recipe = usual) -> CalibrationTable:
+def table_of(
+    subject: Subject, images: Sequence[StoredImage], recipe: Recipe = usual, method: str = "kl"
+) -> CalibrationTable:
     """The compiler's ranges over some images."""
     tensors = (recipe(read_image(subject.content.verified(image.blob)))[np.newaxis] for image in images)
-    job = (subject.model, "kl", subject.toolchain, DRIVING, subject.workspace)
+    job = (subject.model, method, subject.toolchain, DRIVING, subject.workspace)
     return calibration_table(tensors, len(images), *job)
 
 
@@ -127,12 +139,12 @@ class Experiments:
 
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
-        self._known: dict[tuple[Recipe, tuple[StoredImage, ...]], Outcome] = {}
+        self._known: dict[tuple[Recipe, str, tuple[StoredImage, ...]], Outcome] = {}
 
-    def __call__(self, images: tuple[StoredImage, ...], recipe: Recipe = usual) -> Outcome:
-        key = (recipe, images)
+    def __call__(self, images: tuple[StoredImage, ...], recipe: Recipe = usual, method: str = "kl") -> Outcome:
+        key = (recipe, method, images)
         if key not in self._known:
-            self._known[key] = outcome(self.subject, images, recipe)
+            self._known[key] = outcome(self.subject, images, recipe, method)
         return self._known[key]
 
 
@@ -144,6 +156,10 @@ def write_recipes(tried: Experiments, section: Section) -> None:
     ours = tried(images)
     rows = [_row("**ours**", usually, ours, ours)]
     rows += [_row(name, usually, tried(images, recipe), ours) for name, recipe in RECIPES.items()]
+    for method in METHODS:
+        rows.append(_row(f"ranges by {method}", usually, tried(images, method=method), ours))
+        name = f"ranges by {method}, cropped to a square"
+        rows.append(_row(name, usually, tried(images, filled, method), ours))
     rows.append(_row(f"{fewer} images", fewer, tried(images[:fewer]), ours))
     rows.append(_row("the vendor's scripts", fewer, tried(images[:fewer], vendors), ours))
     section.say(
