@@ -27,10 +27,8 @@ from inference.preprocess import preprocess_batch
 from settings.quantize import Recipe
 from settings.sections import ToolchainSettings
 from tasks.compile import compile_variant, import_network
-from tasks.network import build_network
-from tasks.network.tracing import traced_bytes
 from tasks.quantize import calibrate
-from tasks.records import CalibrationSet, CalibrationTable, Compiled, StoredImage, TopModel, Traced
+from tasks.records import CalibrationSet, CalibrationTable, Compiled, StoredImage, TopModel
 from tasks.toolchain.command import Command, Expected
 from tasks.toolchain.drive import driven
 from tasks.toolchain.model import Toolchain
@@ -38,6 +36,7 @@ from tasks.toolchain.provision import cache_root, provision
 from tasks.toolchain.tuning import tuned
 from tasks.workspace import Workspace
 from tests.benchmarks.page import Section
+from tests.benchmarks.subject import untrained
 
 SETTINGS, SPEC = ToolchainSettings(), PreprocessSpec()
 SHAPE = (1, 3, SPEC.height, SPEC.width)
@@ -113,16 +112,7 @@ def bench(photographs: list[Path], tmp_path_factory: pytest.TempPathFactory) -> 
     toolchain = provision(SETTINGS.version, root=cache_root(), python=SETTINGS.python)
     workspace = Workspace(store=str(root / "store"), cache=str(root / "cache"))
     content = workspace.content
-    torch.manual_seed(0)
-    network = build_network("dlav0_34", width=1.0).eval()
-    data, difference, output_shape = traced_bytes(network, SHAPE)
-    traced = Traced(
-        module=content.put_bytes(data),
-        input_shape=SHAPE,
-        output_shape=output_shape,
-        parameters=sum(parameter.numel() for parameter in network.parameters()),
-        max_difference=difference,
-    )
+    network, traced = untrained(SPEC, workspace)
     chosen = CalibrationSet(
         images=tuple(StoredImage(name=path.name, blob=content.put_file(path)) for path in photographs[:4]),
         manifest=content.put_bytes(b"[]"),

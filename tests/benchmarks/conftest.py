@@ -15,6 +15,7 @@ INTERRUPTED = pytest.StashKey[bool]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--vendor-sample", type=Path, help="sample/CenterNet of a checkout of sophgo/sophon-demo")
+    parser.addoption("--photographs-weights", type=Path, help="the sample's network, fitted to photographs")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -58,4 +59,15 @@ def vendor_sample(request: pytest.FixtureRequest) -> Path | None:
     path: Path | None = request.config.getoption("--vendor-sample")
     if path is not None and not (path / "python" / "postprocess_numpy.py").is_file():
         raise pytest.UsageError(f"{path} is not sample/CenterNet of sophgo/sophon-demo")
+    return path
+
+
+@pytest.fixture(scope="session")
+def photographs_weights(request: pytest.FixtureRequest, photographs: list[Path]) -> Path:
+    """A network fitted to photographs, where the user named one and the photographs are here."""
+    path: Path | None = request.config.getoption("--photographs-weights")
+    if path is None:
+        pytest.skip("no network for photographs was named: make bench ARGS=--photographs-weights=FILE")
+    if not path.is_file():
+        raise pytest.UsageError(f"there is no file {path}")
     return path

@@ -1,4 +1,4 @@
-"""docs/benchmarks.md: a section for each module of benchmarks, replaced as a whole when that module was run again."""
+"""The pages under docs/ that are measured: a section for each module, replaced as a whole when that was run again."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ machine are noisy: the medians are to be compared within a section, which was me
 believed before them. Nothing here was measured on a chip: latencies are the compiler's estimates, where they occur.
 """
 
-_ELSEWHERE = """# Experiments with calibration
+_ELSEWHERE = """# {title}
 
 Written by `make bench`, section by section.
 """
+_TITLES = {"calibration.md": "Experiments with calibration", "heads.md": "How the three heads leave an int8 network"}
 
 _SECTION = "<!-- {name} -->\n"
 
@@ -65,13 +66,17 @@ class Section:
 
 def put(section: Section, page: Path) -> None:
     """Write a section into a page, in place of an earlier one of its name."""
-    text = page.read_text() if page.is_file() else _HEAD if page.name == "benchmarks.md" else _ELSEWHERE
+    text = page.read_text() if page.is_file() else _head(page.name)
     mark = _SECTION.format(name=section.name)
     before, _, rest = text.partition(mark)
     after = re.search(r"^<!-- \w+ -->\n", rest, re.M)
     page.write_text(
         before.rstrip("\n") + "\n\n" + mark + section.markdown() + ("\n" + rest[after.start() :] if after else "")
     )
+
+
+def _head(page: str) -> str:
+    return _ELSEWHERE.format(title=_TITLES[page]) if page in _TITLES else _HEAD
 
 
 def machine() -> str:
