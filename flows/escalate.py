@@ -33,7 +33,7 @@ class Escalation:
     Attributes:
         tried: By rung, in the order in which it was tried; the first is what the settings say.
         ways: By rung, how it is made now; only where a way was found.
-        sensitivities: By rung, which layers bring the error, where an attempt counted on that.
+        sensitivities: By rung, which tensors bring the error, where an attempt counted on that.
     """
 
     tried: dict[Variant, list[Tried]] = field(default_factory=dict)

@@ -34,18 +34,19 @@ class Screened(Record):
     distances: dict[str, HeadDistance]
 
 
-class LayerShare(Record):
-    """What one layer's int8 arithmetic brings into the heads.
+class TensorShare(Record):
+    """What the int8 of one tensor inside the network brings into the heads.
 
     Attributes:
-        layer: The compiler's name.
-        kind: Of operation, such as `top.Conv`.
-        removed: By head, the share of the noise's energy that is gone when this layer alone is in float; negative where
-            there is more of it.
+        tensor: Name of the layer that makes it, or of the input.
+        kind: Of the operation that makes it, such as `top.Conv`.
+        layers: Those that have to be in float for it to be: the one that makes it and those that read it.
+        removed: By head, the share of the noise's energy that is gone when it is in float; negative where it grows.
     """
 
-    layer: str
+    tensor: str
     kind: str
+    layers: tuple[str, ...]
     removed: dict[str, float]
 
     @property
@@ -55,17 +56,21 @@ class LayerShare(Record):
 
 
 class Sensitivity(Record):
-    """Which layers bring the error into the heads.
+    """Which tensors bring the error into the heads.
 
     Attributes:
         variant: Chip and precision.
         images: How many calibration images it was measured on.
-        layers: The layer that is worth most first.
+        tensors: The one that is worth most first.
     """
 
     variant: Variant
     images: int
-    layers: tuple[LayerShare, ...]
+    tensors: tuple[TensorShare, ...]
+
+    def layers(self, count: int) -> tuple[str, ...]:
+        """Name the layers that have to be in float for so many tensors to be."""
+        return tuple(dict.fromkeys(layer for share in self.tensors[:count] for layer in share.layers))
 
 
 class Tried(Record):

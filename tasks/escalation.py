@@ -53,7 +53,7 @@ def way(attempt: Attempt, best: Way, first: Way, sensitivity: Sensitivity | None
         attempt: What is to be tried.
         best: The best way so far.
         first: What the settings say, which names are told apart from.
-        sensitivity: Which layers are worth most; needed where the attempt counts on it.
+        sensitivity: Which tensors are worth most; needed where the attempt counts on it.
 
     Returns:
         The way to try.
@@ -61,8 +61,8 @@ def way(attempt: Attempt, best: Way, first: Way, sensitivity: Sensitivity | None
     named = best.recipe.named
     if attempt.most_sensitive:
         if sensitivity is None:
-            raise ValueError("the most sensitive layers are not known")
-        named = tuple(share.layer for share in sensitivity.layers[: attempt.most_sensitive])
+            raise ValueError("the most sensitive tensors are not known")
+        named = sensitivity.layers(attempt.most_sensitive)
     rules = tuple(dict.fromkeys((*best.recipe.float_layers, *attempt.float_layers)))
     recipe = Recipe(float_tail=best.recipe.float_tail, float_layers=rules, named=named)
     method = best.method if attempt.method == "same" else attempt.method
@@ -74,7 +74,7 @@ def label(method: str, recipe: Recipe, first: Way) -> Label:
     parts = [] if method == first.method else [f"method {method}"]
     parts += [f"{rule} in float" for rule in recipe.float_layers if rule not in first.recipe.float_layers]
     if recipe.named:
-        parts.append(f"{len(recipe.named)} most sensitive layers in float")
+        parts.append(f"{len(recipe.named)} layers at the most sensitive tensors in float")
     return Label(text=", ".join(parts))
 
 

@@ -60,7 +60,7 @@ class Results(BaseModel):
         checks: What was checked of the calibration; none without int8 variants.
         golden: The golden inputs and outputs, by title.
         attempts: Ways to make int8 that were tried, where the first lost too much.
-        sensitivities: Which layers bring int8's error into the heads, where an attempt asked for that.
+        sensitivities: Which tensors bring int8's error into the heads, where an attempt asked for that.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

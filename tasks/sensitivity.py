@@ -1,8 +1,11 @@
-"""Which layers bring int8's error into the heads: each is put into float alone, and the heads are looked at.
+"""Which tensors bring int8's error into the heads: each is put into float alone, and the heads are looked at.
 
 The compiler has searches of its own for this. They compare the whole output, in which the heatmap hides that size or
 offset are lost, so that what they name is not what the detections need; here every head counts alike. Error energies
-add up nearly, which makes one layer at a time tell enough to choose several together.
+add up nearly, which makes one tensor at a time tell enough to choose several together.
+
+Tensors and not layers: of a layer that is alone in float both what it reads and what it makes stay in int8, and only
+the rounding of its weights is gone, which is a small part of the error.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import numpy as np
 from artifacts.release import PreprocessSpec, Variant
 from settings.quantize import Recipe
 from settings.sections import Driving
-from tasks.attempts import LayerShare, Sensitivity
+from tasks.attempts import Sensitivity, TensorShare
 from tasks.compile import lowering
 from tasks.distance import HEADS
 from tasks.progress import counted
@@ -43,7 +46,7 @@ def find_sensitive(
     driving: Driving,
     workspace: Workspace,
 ) -> Sensitivity:
-    """Try every layer with weights in float, one at a time.
+    """Try every tensor inside the network in float, one at a time.
 
     Args:
         variant: Chip, int8; batch and cores are 1.
@@ -58,7 +61,7 @@ def find_sensitive(
         workspace: Where bytes are kept.
 
     Returns:
-        Every layer that is not in float anyway, the one that is worth most first.
+        Every tensor that is not in float anyway, the one that is worth most first.
 
     Raises:
         CommandError: The compiler failed.
@@ -80,14 +83,14 @@ def find_sensitive(
 
     anyway = rules.float_layers(network, recipe)
     before = noise(anyway)
-    candidates = [layer for layer in rules.weighted_layers(network) if layer not in anyway]
+    candidates = [(name, layers) for name, layers in rules.tensors(network).items() if not set(layers) <= set(anyway)]
     shares = []
-    for layer in counted(candidates, f"sensitivity {variant.chip}"):
-        after = noise((*anyway, layer))
-        shares.append(LayerShare(layer=layer, kind=kinds[layer], removed=removed(before, after)))
+    for name, layers in counted(candidates, f"sensitivity {variant.chip}"):
+        after = noise(tuple(dict.fromkeys((*anyway, *layers))))
+        shares.append(TensorShare(tensor=name, kind=kinds[name], layers=layers, removed=removed(before, after)))
     # Equal ones stay in the order of the network.
     ordered = sorted(shares, key=lambda share: -share.worth)
-    return Sensitivity(variant=variant, images=len(used), layers=tuple(ordered))
+    return Sensitivity(variant=variant, images=len(used), tensors=tuple(ordered))
 
 
 def energies(wanted: Sequence[Tensor], found: Iterator[Tensor]) -> dict[str, float]:

@@ -13,7 +13,7 @@ from tasks.ladder.text import DEMONSTRATION, HEADING, cells, legend, number
 from tasks.measurements import measurements
 from tasks.publish import METRIC, Results
 from tasks.records import Compiled, Evidence, Measured, Record, Simulated
-from tasks.report.ways import LAYERS_HEADING, WAYS_ABOUT, WAYS_HEADING, about_layers, layer_rows, way_rows
+from tasks.report.ways import TENSORS_HEADING, WAYS_ABOUT, WAYS_HEADING, about_tensors, tensor_rows, way_rows
 
 STAND_IN = "The weights are a stand-in, so that accuracy means nothing here; it is neither printed nor judged."
 
@@ -105,8 +105,8 @@ def _ways(results: Results) -> Iterator[str]:
     yield from ("## Ways to make int8", "", WAYS_ABOUT, "")
     yield from (*table(WAYS_HEADING, way_rows(results)), "")
     for sensitivity in results.sensitivities:
-        yield from (about_layers(sensitivity), "")
-        yield from (*table(LAYERS_HEADING, layer_rows(sensitivity, results.attempts)), "")
+        yield from (about_tensors(sensitivity), "")
+        yield from (*table(TENSORS_HEADING, tensor_rows(sensitivity, results.attempts)), "")
 
 
 def variant_rows(results: Results) -> list[tuple[str, ...]]:

@@ -22,7 +22,7 @@ from tasks.report.text import (
     rungs_of,
     variant_rows,
 )
-from tasks.report.ways import LAYERS_HEADING, WAYS_HEADING, about_layers, layer_rows, way_rows
+from tasks.report.ways import TENSORS_HEADING, WAYS_HEADING, about_tensors, tensor_rows, way_rows
 
 NOTABLE_LOSS = 0.05
 """A class or size that loses more AP to the TorchScript than this is marked."""
@@ -93,11 +93,11 @@ def ways(results: Results) -> Sheet | None:
     return Sheet("One row a way", WAYS_HEADING, rows)
 
 
-def layers(results: Results) -> Iterator[Sheet]:
-    """Yield the tables of the layers that bring int8's error, where an attempt asked for them."""
+def tensors(results: Results) -> Iterator[Sheet]:
+    """Yield the tables of the tensors that bring int8's error, where an attempt asked for them."""
     for sensitivity in results.sensitivities:
-        rows = layer_rows(sensitivity, results.attempts)
-        yield Sheet(about_layers(sensitivity), LAYERS_HEADING, tuple(tuple(map(Cell, row)) for row in rows))
+        rows = tensor_rows(sensitivity, results.attempts)
+        yield Sheet(about_tensors(sensitivity), TENSORS_HEADING, tuple(tuple(map(Cell, row)) for row in rows))
 
 
 def sizes(results: Results) -> Sheet | None:

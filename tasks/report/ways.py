@@ -1,4 +1,4 @@
-"""The ways to make int8 that were tried: what each gives and costs, and which layers bring the error. Pure."""
+"""The ways to make int8 that were tried: what each gives and costs, and which tensors bring the error. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tasks.publish import Results
 from tasks.report.charts import Point
 
 FIRST = "as the settings say"
-MOST_LAYERS = 16
+MOST_TENSORS = 16
 _FIGURES = re.compile(r"[:,] | \(")
 
 WAYS_ABOUT = (
@@ -29,7 +29,13 @@ WAYS_HEADING = (
     "layers in float",
     "outcome",
 )
-LAYERS_HEADING = ("layer", "kind", *(f"noise of {head} without it" for head in HEADS), "stays in float")
+TENSORS_HEADING = (
+    "tensor made by",
+    "kind",
+    *(f"noise of {head} without it" for head in HEADS),
+    "layers around it",
+    "in float",
+)
 
 
 def way_rows(results: Results) -> list[tuple[str, ...]]:
@@ -62,25 +68,26 @@ def name_of(one: Tried) -> str:
     return one.label.text or FIRST
 
 
-def layer_rows(sensitivity: Sensitivity, attempts: Sequence[Tried]) -> list[tuple[str, ...]]:
-    """Return the layers that bring most of the error, in the order of LAYERS_HEADING."""
+def tensor_rows(sensitivity: Sensitivity, attempts: Sequence[Tried]) -> list[tuple[str, ...]]:
+    """Return the tensors that bring most of the error, in the order of TENSORS_HEADING."""
     kept = next((one.float_layers for one in attempts if one.chosen and one.variant == sensitivity.variant), ())
     return [
         (
-            share.layer,
+            share.tensor,
             share.kind.removeprefix("top."),
             *(f"{0.0 - share.removed[head]:+.1%}" for head in HEADS),
-            "yes" if share.layer in kept else "no",
+            ", ".join(share.layers),
+            "yes" if set(share.layers) <= set(kept) else "no",
         )
-        for share in sensitivity.layers[:MOST_LAYERS]
+        for share in sensitivity.tensors[:MOST_TENSORS]
     ]
 
 
-def about_layers(sensitivity: Sensitivity) -> str:
-    """Say what the table of the layers shows."""
+def about_tensors(sensitivity: Sensitivity) -> str:
+    """Say what the table of the tensors shows."""
     return (
-        f"{sensitivity.variant.chip} int8: how much of the noise's energy is left or gone when one layer alone is in "
-        f"float, over {sensitivity.images} calibration images; the {MOST_LAYERS} layers worth most to all heads."
+        f"{sensitivity.variant.chip} int8: how much of the noise's energy goes when one tensor alone is in float, "
+        f"over {sensitivity.images} calibration images; the {MOST_TENSORS} that are worth most to all heads."
     )
 
 

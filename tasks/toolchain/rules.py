@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 
 from settings.quantize import FloatRule, Recipe
 from tasks.errors import GraphError
-from tasks.toolchain.graph import WEIGHTED, Graph, Operation, head_tail
+from tasks.toolchain.graph import Graph, Operation, head_tail
 
 _NO_LAYERS = ("top.Weight", "top.None", "top.Input")
 
@@ -46,9 +46,29 @@ def float_layers(graph: Graph, recipe: Recipe) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*found, *recipe.named]))
 
 
-def weighted_layers(graph: Graph) -> tuple[str, ...]:
-    """Name the layers that multiply with weights, in the order of the network: those in which int8 loses most."""
-    return _named(one for one in graph.operations.values() if one.kind in WEIGHTED)
+def tensors(graph: Graph) -> dict[str, tuple[str, ...]]:
+    """Find for each tensor inside the network the layers between which it would have to be in float.
+
+    A layer in float alone changes little: what it reads and what it makes are in int8 all the same. A tensor is in
+    float when the layer that makes it and all that read it are.
+
+    Args:
+        graph: The network.
+
+    Returns:
+        By the name of the layer that makes the tensor, or of the input: this layer, where it is one, and the layers
+        that read it; in the order of the network. What the network returns is none of them.
+    """
+    readers: dict[str, list[Operation]] = {}
+    for one in _layers(graph):
+        for value in one.operands:
+            readers.setdefault(value, []).append(one)
+    made = [one for one in graph.operations.values() if one.kind not in ("top.Weight", "top.None")]
+    return {
+        one.name: _named([*([] if one.kind == "top.Input" else [one]), *readers[one.result]])
+        for one in made
+        if one.name and one.result in readers
+    }
 
 
 def first_convolution(graph: Graph) -> tuple[str, ...]:

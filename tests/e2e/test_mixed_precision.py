@@ -64,14 +64,14 @@ def test_a_bmodel_with_more_layers_in_float_says_which(tiny: Tiny) -> None:
     assert (made.quantized.method, made.quantized.table) == ("kl", tiny.table.table.digest)
 
 
-def test_the_layer_that_is_worth_most_is_found_and_keeping_it_helps_as_much(tiny: Tiny) -> None:
+def test_the_tensor_that_is_worth_most_is_found_and_keeping_it_helps(tiny: Tiny) -> None:
     job = (tiny.traced, tiny.images, SPEC, tiny.toolchain, SETTINGS.driving, tiny.workspace)
     found = find_sensitive.fn(int8("BM1688"), tiny.model, tiny.table, TAIL, *job)
     network = graph.parse(tiny.workspace.content.verified(tiny.model.mlir).read_text())
-    assert {one.layer for one in found.layers} == set(rules.weighted_layers(network)) - set(graph.head_tail(network))
-    best = found.layers[0]
-    assert best.worth > 0.05 and [one.worth for one in found.layers] == sorted(
-        (one.worth for one in found.layers), reverse=True
-    )
-    before, after = (noise(tiny, "BM1688", recipe) for recipe in (TAIL, Recipe(named=(best.layer,))))
+    kept = set(rules.float_layers(network, TAIL))
+    tried = {name for name, layers in rules.tensors(network).items() if not set(layers) <= kept}
+    assert {one.tensor for one in found.tensors} == tried
+    worth = [one.worth for one in found.tensors]
+    assert worth[0] > 0.05 and worth == sorted(worth, reverse=True)
+    before, after = (noise(tiny, "BM1688", recipe) for recipe in (TAIL, Recipe(named=found.layers(1))))
     assert np.mean([after[head] - before[head] for head in after]) > 0

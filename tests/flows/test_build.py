@@ -155,11 +155,11 @@ def test_layers_are_kept_in_float_where_other_ranges_do_not_help(run: Run, again
     again.switch("spoil", "--chip bm1684x .*, in float: $")
     escalation = "quantize.escalation=[{method='max'}, {most_sensitive=2}]"
     assert run(again, *RECALIBRATED, "--set", "quantize.float_tail=false", "--set", escalation) == 0
-    assert "2 most sensitive layers in float: good enough" in capsys.readouterr().err
+    assert "4 layers at the most sensitive tensors in float: good enough" in capsys.readouterr().err
     (made,) = [one for one in again.release.variants if one.variant.path == INT8]
-    assert made.quantization and made.quantization.float_layers == ("hm", "wh")
+    assert made.quantization and made.quantization.float_layers == ("hm", "wh", "reg", "heads")
     assert "sensitivity BM1684X int8" in again.made()
-    assert "| hm | Conv | +0.0% | -100.0% | +0.0% | yes |" in (again.folder / "report.md").read_text()
+    assert "| image | Input | +0.0% | -100.0% | +0.0% | hm, wh, reg | yes |" in (again.folder / "report.md").read_text()
 
 
 def test_where_no_way_is_good_enough_nothing_is_published_and_the_report_names_them(

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from artifacts.measurements import Loss
 from settings.gate import GateSettings
 from settings.quantize import ESCALATION, Attempt, QuantizeSettings, Recipe
-from tasks.attempts import NO_LABEL, Label, LayerShare, Screened, Sensitivity, Tried
+from tasks.attempts import NO_LABEL, Label, Screened, Sensitivity, TensorShare, Tried
 from tasks.escalation import Way, best_of, chosen, looked_at, nearer, refused_try, way
 from tasks.gate import Standing, hopeless
 from tasks.records import HeadDistance, Lowered
@@ -19,11 +19,12 @@ from tests.tasks.results import INT8, evidence, heads, quantized, workspace_in
 FIRST = Way("kl", Recipe(float_layers=("first-convolution",)), NO_LABEL)
 
 
-def share(layer: str, worth: float) -> LayerShare:
-    return LayerShare(layer=layer, kind="top.Conv", removed={"heatmap": worth, "size": worth, "offset": worth})
+def share(worth: float, *layers: str) -> TensorShare:
+    removed = {"heatmap": worth, "size": worth, "offset": worth}
+    return TensorShare(tensor=layers[0], kind="top.Conv", layers=layers, removed=removed)
 
 
-SENSITIVITY = Sensitivity(variant=INT8, images=4, layers=(share("a", 0.4), share("b", 0.2), share("c", 0.0)))
+SENSITIVITY = Sensitivity(variant=INT8, images=4, tensors=(share(0.4, "a", "b"), share(0.2, "b", "c"), share(0, "d")))
 
 
 def distances(snr_db: float) -> dict[str, HeadDistance]:
@@ -35,13 +36,19 @@ def distances(snr_db: float) -> dict[str, HeadDistance]:
     [
         (Attempt(method="max"), "max", ("first-convolution",), (), "method max"),
         (Attempt(float_layers=("heads",)), "kl", ("first-convolution", "heads"), (), "heads in float"),
-        (Attempt(most_sensitive=2), "kl", ("first-convolution",), ("a", "b"), "2 most sensitive layers in float"),
+        (
+            Attempt(most_sensitive=2),
+            "kl",
+            ("first-convolution",),
+            ("a", "b", "c"),
+            "3 layers at the most sensitive tensors in float",
+        ),
         (
             Attempt(method="mse", float_layers=("first-convolution", "up-sampling"), most_sensitive=9),
             "mse",
             ("first-convolution", "up-sampling"),
-            ("a", "b", "c"),
-            "method mse, up-sampling in float, 3 most sensitive layers in float",
+            ("a", "b", "c", "d"),
+            "method mse, up-sampling in float, 4 layers at the most sensitive tensors in float",
         ),
     ],
 )
@@ -57,7 +64,7 @@ def test_an_attempt_lies_over_the_best_way_so_far() -> None:
     best = Way("max", Recipe(float_layers=("first-convolution",), named=("a",)), Label(text="method max"))
     made = way(Attempt(float_layers=("heads",)), best, FIRST, None)
     assert (made.method, made.recipe.named) == ("max", ("a",))
-    assert made.label.text == "method max, heads in float, 1 most sensitive layers in float"
+    assert made.label.text == "method max, heads in float, 1 layers at the most sensitive tensors in float"
     assert way(Attempt(method="mse"), best, FIRST, None).method == "mse"
 
 
@@ -78,7 +85,7 @@ def test_without_ap_the_best_way_is_the_nearest() -> None:
     assert best_of((a_try(None, -1, "kl"),)).method == "kl"
 
 
-def test_the_most_sensitive_layers_cannot_be_kept_before_they_are_known() -> None:
+def test_the_most_sensitive_tensors_cannot_be_kept_before_they_are_known() -> None:
     with pytest.raises(ValueError, match="not known"):
         way(Attempt(most_sensitive=2), FIRST, FIRST, None)
 

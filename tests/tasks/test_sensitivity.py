@@ -1,4 +1,4 @@
-"""Each layer is put into float alone, and what is worth most comes first. Compiler and interpreter are stand-ins."""
+"""Each tensor is put into float alone, and what is worth most comes first. Compiler and interpreter are stand-ins."""
 
 from __future__ import annotations
 
@@ -22,8 +22,14 @@ from tests.tasks.test_rungs import image_set
 
 SPEC = PreprocessSpec(width=64, height=64)
 TAIL = ("16", "62", "84", "106")
-# How much noise each layer brings into which head.
-NOISE = {"input.1": (0, 0.5), "input0.2": (80, 1.0), "55": (0, 1.0), "77": (80, 0.0), "99": (82, 0.25)}
+# How much noise each tensor brings into which channel while it is not between layers in float.
+NOISE = {
+    ("input.1",): (0, 0.5),
+    ("input.1", "input0.2"): (80, 1.0),
+    ("input0.2", "55", "77", "99"): (0, 1.0),
+    ("99", "106"): (82, 0.25),
+}
+TENSORS = [{"input.1"}, {"input.1", "input0.2"}, {"input0.2", "55", "77", "99"}, {"55"}, {"77"}, {"99"}]
 
 
 def wanted(batch: Tensor) -> Tensor:
@@ -49,9 +55,8 @@ def seen(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> list[set[str]]:
 
         def infer(batch: Tensor) -> Tensor:
             heads = wanted(batch)
-            for layer in set(NOISE) - kept:
-                channel, noise = NOISE[layer]
-                heads[:, channel, 0, 0] += noise
+            for layers, (channel, noise) in NOISE.items():
+                heads[:, channel, 0, 0] += 0.0 if kept.issuperset(layers) else noise
             return heads
 
         yield infer
@@ -67,19 +72,23 @@ def images(tmp_path: Path, bench: Bench) -> CalibrationSet:
     return CalibrationSet.model_construct(images=found.images)
 
 
-def test_every_layer_with_weights_is_tried_alone_and_what_is_worth_most_comes_first(
+def test_every_tensor_is_tried_alone_and_what_is_worth_most_comes_first(
     bench: Bench, seen: list[set[str]], images: CalibrationSet
 ) -> None:
     job = (bench.table, Recipe(), bench.traced, images, SPEC, bench.fake.toolchain, DRIVING, bench.workspace)
     found = find_sensitive.fn(INT8, bench.imported(), *job)
-    assert [one - set(TAIL) for one in seen] == [set(), {"input.1"}, {"input0.2"}, {"55"}, {"77"}, {"99"}]
+    # Between the last convolutions and the concatenation all is in float anyway.
+    assert [one - set(TAIL) for one in seen] == [set(), *TENSORS]
     assert all(set(TAIL) <= one for one in seen)
     assert found.images == IMAGES
-    # size and offset are silent without 0.2 and 99; heatmap loses 1 - (0.5 / 1.5) ** 2 of its noise without 55.
-    assert [one.layer for one in found.layers] == ["input0.2", "99", "55", "input.1", "77"]
-    assert found.layers[0].removed == {"heatmap": 0.0, "size": 1.0, "offset": 0.0}
-    assert found.layers[2].removed["heatmap"] == pytest.approx(1 - 1 / 9)
-    assert {one.kind for one in found.layers} == {"top.Conv"}
+    # Of the heatmap's noise of 1.5 the first tensor brings a third, the third two; size and offset have one source.
+    # The third is read by the first layer of the offset as well, whose own noise needs the layer behind it too.
+    worth = {one.tensor: one.removed for one in found.tensors}
+    assert worth["input0.2"]["heatmap"] == pytest.approx(1 - 1 / 9) and worth["input0.2"]["offset"] == 1.0
+    assert worth["input.1"] == {"heatmap": pytest.approx(1 - 4 / 9), "size": 1.0, "offset": 0.0}
+    assert [one.tensor for one in found.tensors] == ["input0.2", "input.1", "99", "x.1", "55", "77"]
+    assert found.layers(2) == ("input0.2", "55", "77", "99", "input.1")
+    assert {one.tensor: one.kind for one in found.tensors}["x.1"] == "top.Input"
 
 
 def test_energies_are_summed_by_head_over_all_images() -> None:

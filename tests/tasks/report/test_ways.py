@@ -9,13 +9,13 @@ import pytest
 
 from artifacts.measurements import Loss
 from settings.quantize import Recipe
-from tasks.attempts import NO_LABEL, Label, LayerShare, Sensitivity, Tried
+from tasks.attempts import NO_LABEL, Label, Sensitivity, TensorShare, Tried
 from tasks.publish import Results
 from tasks.report.charts import Point, frontier
 from tasks.report.page import draw_report
 from tasks.report.text import about, markdown
 from tasks.report.view import commands
-from tasks.report.ways import FIRST, frontiers, layer_rows, name_of, outcome, way_rows
+from tasks.report.ways import FIRST, frontiers, name_of, outcome, tensor_rows, way_rows
 from tests.tasks.pictured import pictured
 from tests.tasks.results import INT8, heads, settings_in, workspace_in
 
@@ -38,9 +38,13 @@ CHOSEN = tried(label=Label(text="method max"), ap=0.59, estimated_ms=0.6, float_
 SHARES = Sensitivity(
     variant=INT8,
     images=4,
-    layers=(
-        LayerShare(layer="x", kind="top.Conv", removed={"heatmap": 0.25, "size": 0.0, "offset": -0.5}),
-        LayerShare(layer="y", kind="top.Deconv", removed={"heatmap": 0.0, "size": 0.0, "offset": 0.0}),
+    tensors=(
+        TensorShare(
+            tensor="x", kind="top.Conv", layers=("x", "62"), removed={"heatmap": 0.25, "size": 0.0, "offset": -0.5}
+        ),
+        TensorShare(
+            tensor="y", kind="top.Deconv", layers=("y", "x"), removed={"heatmap": 0.0, "size": 0.0, "offset": 0.0}
+        ),
     ),
 )
 
@@ -62,12 +66,12 @@ def test_every_way_is_a_row_with_what_it_gives_costs_and_came_to(tmp_path: Path)
     assert name_of(LOST) == FIRST and outcome(tried()) == "good enough"
 
 
-def test_a_layer_is_shown_with_the_noise_that_goes_and_whether_it_stays_in_float() -> None:
-    assert layer_rows(SHARES, (LOST, CHOSEN)) == [
-        ("x", "Conv", "-25.0%", "+0.0%", "+50.0%", "yes"),
-        ("y", "Deconv", "+0.0%", "+0.0%", "+0.0%", "no"),
+def test_a_tensor_is_shown_with_the_noise_that_goes_and_whether_it_stays_in_float() -> None:
+    assert tensor_rows(SHARES, (LOST, CHOSEN)) == [
+        ("x", "Conv", "-25.0%", "+0.0%", "+50.0%", "x, 62", "yes"),
+        ("y", "Deconv", "+0.0%", "+0.0%", "+0.0%", "y, x", "no"),
     ]
-    assert [row[-1] for row in layer_rows(SHARES, (LOST,))] == ["no", "no"]
+    assert [row[-1] for row in tensor_rows(SHARES, (LOST,))] == ["no", "no"]
 
 
 def test_the_frontier_has_what_was_measured_and_the_floats_of_the_same_chip(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from settings.quantize import FloatRule, Recipe
 from tasks.errors import GraphError
 from tasks.toolchain.graph import parse
-from tasks.toolchain.rules import first_convolution, float_layers, heads, up_sampling, weighted_layers
+from tasks.toolchain.rules import first_convolution, float_layers, heads, tensors, up_sampling
 from tests.tasks.toolchain.fakes import DATA
 
 TEXT = (DATA / "three_heads.mlir").read_text()
@@ -29,8 +29,13 @@ def test_what_samples_up_is_found_by_its_kind() -> None:
     assert up_sampling(SAMPLED_UP) == ("77",)
 
 
-def test_what_has_weights_can_be_tried() -> None:
-    assert weighted_layers(SAMPLED_UP) == ("input.1", "input0.2", "55", "62", "77", "84", "99", "106")
+def test_a_tensor_is_in_float_between_the_layer_that_makes_it_and_those_that_read_it() -> None:
+    found = tensors(THREE_HEADS)
+    assert found["x.1"] == ("input.1",)  # the input is made by no layer
+    assert found["input.1"] == ("input.1", "input0.2")
+    assert found["input0.2"] == ("input0.2", "55", "77", "99")
+    assert found["62"] == ("62", "16")
+    assert list(found) == ["x.1", "input.1", "input0.2", "55", "62", "77", "84", "99", "106"]
 
 
 @pytest.mark.parametrize(
