@@ -74,7 +74,7 @@ def label(method: str, recipe: Recipe, first: Way) -> Label:
     parts = [] if method == first.method else [f"method {method}"]
     parts += [f"{rule} in float" for rule in recipe.float_layers if rule not in first.recipe.float_layers]
     if recipe.named:
-        parts.append(f"{len(recipe.named)} layers at the most sensitive tensors in float")
+        parts.append(f"{len(recipe.named)} sensitive layers in float")
     return Label(text=", ".join(parts))
 
 

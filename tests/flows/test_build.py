@@ -155,7 +155,7 @@ def test_layers_are_kept_in_float_where_other_ranges_do_not_help(run: Run, again
     again.switch("spoil", "--chip bm1684x .*, in float: $")
     escalation = "quantize.escalation=[{method='max'}, {most_sensitive=2}]"
     assert run(again, *RECALIBRATED, "--set", "quantize.float_tail=false", "--set", escalation) == 0
-    assert "4 layers at the most sensitive tensors in float: good enough" in capsys.readouterr().err
+    assert "4 sensitive layers in float: good enough" in capsys.readouterr().err
     (made,) = [one for one in again.release.variants if one.variant.path == INT8]
     assert made.quantization and made.quantization.float_layers == ("hm", "wh", "reg", "heads")
     assert "sensitivity BM1684X int8" in again.made()

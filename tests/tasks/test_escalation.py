@@ -41,14 +41,14 @@ def distances(snr_db: float) -> dict[str, HeadDistance]:
             "kl",
             ("first-convolution",),
             ("a", "b", "c"),
-            "3 layers at the most sensitive tensors in float",
+            "3 sensitive layers in float",
         ),
         (
             Attempt(method="mse", float_layers=("first-convolution", "up-sampling"), most_sensitive=9),
             "mse",
             ("first-convolution", "up-sampling"),
             ("a", "b", "c", "d"),
-            "method mse, up-sampling in float, 4 layers at the most sensitive tensors in float",
+            "method mse, up-sampling in float, 4 sensitive layers in float",
         ),
     ],
 )
@@ -64,7 +64,7 @@ def test_an_attempt_lies_over_the_best_way_so_far() -> None:
     best = Way("max", Recipe(float_layers=("first-convolution",), named=("a",)), Label(text="method max"))
     made = way(Attempt(float_layers=("heads",)), best, FIRST, None)
     assert (made.method, made.recipe.named) == ("max", ("a",))
-    assert made.label.text == "method max, heads in float, 1 layers at the most sensitive tensors in float"
+    assert made.label.text == "method max, heads in float, 1 sensitive layers in float"
     assert way(Attempt(method="mse"), best, FIRST, None).method == "mse"
 
 
