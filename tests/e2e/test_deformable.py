@@ -14,7 +14,7 @@ from torch import nn
 
 from artifacts.release import Variant
 from inference.engines.worker import WorkerProcess
-from settings.sections import QuantizeSettings
+from settings.quantize import Recipe
 from tasks.compile import compile_variant, import_network, lower
 from tasks.distance import head_distances
 from tasks.errors import ResultRefused
@@ -59,7 +59,7 @@ class Deformable(NamedTuple):
     def arguments(self, chip: str) -> tuple[object, ...]:
         """Arguments of `lower` and `compile_variant` for float32 on a chip."""
         variant = Variant.model_validate({"chip": chip, "precision": "fp32", "batch": 1})
-        return variant, self.model, None, QuantizeSettings(), self.toolchain, SETTINGS.driving, self.workspace
+        return variant, self.model, None, Recipe(), self.toolchain, SETTINGS.driving, self.workspace
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from settings.schema import leaves
 from settings.toml_text import format_key, format_value
 from tests.settings.problem_lines import lines
 
-KNOWN = "coco, sample, or a path that ends in .toml"
+KNOWN = "coco, coco-dla34, sample, or a path that ends in .toml"
 
 
 @pytest.mark.parametrize(
