@@ -14,9 +14,9 @@ from flows.variants import Ground, Int8, submit_compile
 from tasks.attempts import Tried
 from tasks.compile import lower
 from tasks.errors import CommandError
-from tasks.escalation import Way, looked_at, measured_try, nearer, refused_try, screen
+from tasks.escalation import Way, looked_at, measured_try, refused_try, screen, worth_measuring
 from tasks.loss import measure_loss
-from tasks.records import HeadDistance, Lowered
+from tasks.records import Lowered
 from tasks.validate import evaluate
 
 log = logging.getLogger(__name__)
@@ -29,13 +29,13 @@ class Candidate(NamedTuple):
         rung: Chip, int8.
         way: The way.
         int8: The same, for the steps.
-        before: By head, how far the best way so far is from the original.
+        best: The best way so far.
     """
 
     rung: Variant
     way: Way
     int8: Int8
-    before: Mapping[str, HeadDistance]
+    best: Tried
 
 
 def try_out(ground: Ground, candidates: Sequence[Candidate]) -> list[tuple[Candidate, Tried]]:
@@ -95,7 +95,7 @@ def _screened(
     settle(futures)
     for one, future in zip(candidates, futures, strict=True):
         seen = future.result()
-        close = nearer(one.before, seen.distances)
+        close = worth_measuring(one.way, one.best, seen.distances)
         yield one, None if close else looked_at(one.rung, one.way, lowered[one.rung], seen, settings.gate)
 
 

@@ -107,7 +107,7 @@ class _Search:
             one = way(attempt, over, self.base, self.found.sensitivities.get(rung))
             if all((one.method, one.recipe) != (before.method, before.recipe) for before in past):
                 int8 = Int8(self._table(one), one.recipe, one.label)
-                candidates.append(Candidate(rung, one, int8, best.distances))
+                candidates.append(Candidate(rung, one, int8, best))
         for candidate, tried in try_out(self.ground, candidates):
             self.found.tried[candidate.rung].append(tried)
             if not tried.reasons:

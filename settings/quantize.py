@@ -52,7 +52,7 @@ class Attempt(Part):
 # In order of cost: other ranges cost nothing on the device; the first convolution little, for it has three input
 # channels; the heads work at the full size of the output. The estimate of what each costs is in the report.
 ESCALATION = (
-    Attempt(method="max"),
+    Attempt(method="kl"),
     Attempt(method="percentile9999"),
     Attempt(float_layers=("first-convolution",)),
     Attempt(float_layers=("heads",)),

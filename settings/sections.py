@@ -64,7 +64,7 @@ class CalibrationSettings(Curation):
     """The curated set and what the compiler makes of it."""
 
     source: ImageSource = Field(description="candidate images; none of them may be in the evaluation set")
-    method: Method = Field(default="kl", description="how the compiler derives a tensor's range from the samples")
+    method: Method = Field(default="max", description="how the compiler derives a tensor's range from the samples")
     missing_classes: Literal["warn", "fail"] = Field(
         default="warn",
         description="when a class of the evaluation set is on no calibration image: warn, because ranges are derived "

@@ -90,6 +90,22 @@ def best_of(tried: Sequence[Tried]) -> Tried:
     return max((one for one in tried if one.distances), key=lambda one: _mean_snr(one.distances), default=tried[0])
 
 
+def worth_measuring(found: Way, best: Tried, after: Mapping[str, HeadDistance]) -> bool:
+    """Tell whether an attempt is worth a whole evaluation set.
+
+    Other ranges always are: they cost the device nothing, and distance says little about them. Of two methods the one
+    that came nearer in every head has been the one that lost more AP. Float layers are where the heads come nearer.
+
+    Args:
+        found: The attempt.
+        best: The best way so far.
+        after: By head, how far the attempt is from the original; empty where it gave no finite output.
+    """
+    if not after:
+        return False
+    return found.method != best.method or nearer(best.distances, after)
+
+
 def nearer(before: Mapping[str, HeadDistance], after: Mapping[str, HeadDistance]) -> bool:
     """Tell whether the heads came nearer to the original's, on the mean.
 

@@ -131,7 +131,7 @@ def test_int8_that_loses_too_much_is_made_another_way(run: Run, again: TinyBuild
     assert run(again, *RECALIBRATED, *OTHER_RANGES) == 0
     shown = capsys.readouterr().err
     assert "BM1684X int8 is not good enough: cosine of size is 0.00000, below 0.9" in shown
-    assert "BM1684X int8, method max: cosine of size is 0.00000" in shown and "its AP was not measured" in shown
+    assert "BM1684X int8, method max: cosine of size is 0.00000" in shown
     assert "BM1684X int8, method percentile9999: good enough" in shown
     (made,) = [one for one in again.release.variants if one.variant.path == INT8]
     assert made.quantization and made.quantization.method == "percentile9999"

@@ -41,6 +41,7 @@ mirrors = ["{folder}/weights.pth"]
 record_first_use = true
 [calibration]
 count = 4
+method = "kl"
 source = {{kind = "generated", count = 8}}
 [evaluation]
 source = {{kind = "generated", count = 2}}

@@ -151,7 +151,7 @@ def test_a_shipped_file_is_found_from_any_folder(tmp_path: Path, monkeypatch: py
         ("quantize.float_tail=false", "quantize.float_tail", False),
         ("gate.max_ap_drop=1", "gate.max_ap_drop", 1.0),
         ("gate={max_ap_drop=0.25}", "gate.max_ap_drop", 0.25),
-        ("gate={}", "gate.max_ap_drop", 0.04),
+        ("gate={}", "gate.max_ap_drop", 0.02),
         ("simulator.skip=[]", "simulator.skip", ()),
         ("simulator.skip=BM1688/*", "simulator.skip", ("BM1688/*",)),
         ("weights.mirrors=/a=b/[c].pth", "weights.mirrors", ("/a=b/[c].pth",)),

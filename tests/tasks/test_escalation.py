@@ -11,7 +11,7 @@ from artifacts.measurements import Loss
 from settings.gate import GateSettings
 from settings.quantize import ESCALATION, Attempt, QuantizeSettings, Recipe
 from tasks.attempts import NO_LABEL, Label, Screened, Sensitivity, TensorShare, Tried
-from tasks.escalation import Way, best_of, chosen, looked_at, nearer, refused_try, way
+from tasks.escalation import Way, best_of, chosen, looked_at, nearer, refused_try, way, worth_measuring
 from tasks.gate import Standing, hopeless
 from tasks.records import HeadDistance, Lowered
 from tests.tasks.results import INT8, evidence, heads, quantized, workspace_in
@@ -108,6 +108,13 @@ def test_an_attempt_is_measured_when_the_heads_come_nearer(after: float, expecte
 def test_one_head_that_comes_nearer_is_not_enough_where_another_goes_away() -> None:
     after = distances(20.0) | {"size": distances(40.0)["size"], "offset": distances(0.0)["offset"]}
     assert not nearer(distances(20.0), after)
+
+
+def test_other_ranges_are_measured_however_far_they_are() -> None:
+    best = a_try(0.05, 20, "kl")
+    other, same = Way("max", Recipe(), NO_LABEL), Way("kl", Recipe(float_layers=("heads",)), NO_LABEL)
+    assert worth_measuring(other, best, distances(10.0)) and not worth_measuring(same, best, distances(20.4))
+    assert worth_measuring(same, best, distances(20.5)) and not worth_measuring(other, best, {})
 
 
 def test_an_output_that_is_not_finite_comes_no_nearer() -> None:
