@@ -1,7 +1,7 @@
 # make build [PROFILE=sample|coco|PATH.toml] [ARGS="--set key=value --explain"]
 # make test
 # make serve, make serve-stop      a server with its pages, a worker and the deployments, in the background
-# make bench [ONLY=host] [VENDOR=sophon-demo/sample/CenterNet]   measures, and writes docs/benchmarks.md and docs/calibration.md
+# make bench [ONLY=host] [VENDOR=sophon-demo/sample/CenterNet]   measures, and writes docs/benchmarks.md, calibration.md and heads.md
 # make photographs [PHOTOGRAPHS=FOLDER]    fits the sample's network to real photographs, and says how to build from it
 # make clean-store [ARGS=--yes]    what nothing needs any more: says what it would free, removes it with --yes
 
