@@ -13,13 +13,16 @@ from flows.settling import settle
 from flows.variants import Ground, Int8, submit_compile
 from tasks.attempts import Tried
 from tasks.compile import lower
-from tasks.errors import CommandError
+from tasks.errors import CalibrationRefused, CommandError, ResultRefused
 from tasks.escalation import Way, looked_at, measured_try, refused_try, screen, worth_measuring
 from tasks.loss import measure_loss
 from tasks.records import Lowered
 from tasks.validate import evaluate
 
 log = logging.getLogger(__name__)
+
+# A rule that finds nothing is not among them: that is a mistake in the settings, or in the rule.
+_NOT_TAKEN = (CalibrationRefused, CommandError, ResultRefused)
 
 
 class Candidate(NamedTuple):
@@ -69,7 +72,7 @@ def _try_out(ground: Ground, candidates: Sequence[Candidate]) -> Iterator[tuple[
     lowered: dict[Variant, Lowered] = {}
     for one in candidates:
         made = _taken(ask[one.rung], one.int8)
-        if isinstance(made, CommandError):
+        if isinstance(made, _NOT_TAKEN):
             yield one, refused_try(one.rung, one.way, str(made))
         else:
             lowered[one.rung] = made
@@ -122,7 +125,7 @@ def _measured(
     reference = ground.reference.result()
     for one in candidates:
         made = _taken(compiled[one.rung], one.int8)
-        if isinstance(made, CommandError):
+        if isinstance(made, _NOT_TAKEN):
             yield one, refused_try(one.rung, one.way, str(made))
             continue
         figures, bounds = measured[one.rung].result(), losses[one.rung].result().bounds
@@ -134,6 +137,6 @@ def _taken(future: PrefectFuture[Any], int8: Int8) -> Any:
     """What the compiler made, or why it does not take it: that is a finding, and no reason to give up the build."""
     try:
         settle([*([] if int8.table is None else [int8.table]), future])
-    except CommandError as error:
+    except _NOT_TAKEN as error:
         return error
     return future.result()

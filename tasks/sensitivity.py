@@ -10,16 +10,19 @@ the rounding of its weights is gone, which is a small part of the error.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from artifacts.release import PreprocessSpec, Variant
+from inference.errors import EngineError
 from settings.quantize import Recipe
 from settings.sections import Driving
 from tasks.attempts import Sensitivity, TensorShare
 from tasks.compile import lowering
 from tasks.distance import HEADS
+from tasks.errors import CommandError
 from tasks.progress import counted
 from tasks.records import CalibrationSet, CalibrationTable, TopModel, Traced
 from tasks.rungs import Tensor, input_batch
@@ -28,6 +31,8 @@ from tasks.toolchain import command, graph, rules
 from tasks.toolchain.model import Toolchain
 from tasks.validate import interpreting, torchscript_of
 from tasks.workspace import Workspace
+
+log = logging.getLogger(__name__)
 
 IMAGES = 4
 """Of the curated set: layers must not be chosen by the images that judge them."""
@@ -61,11 +66,11 @@ def find_sensitive(
         workspace: Where bytes are kept.
 
     Returns:
-        Every tensor that is not in float anyway, the one that is worth most first.
+        Every tensor that is not in float anyway and that the compiler takes in float, the one that is worth most first.
 
     Raises:
-        CommandError: The compiler failed.
-        EngineError: The interpreter failed or took too long.
+        CommandError: The compiler failed on what is in float anyway.
+        EngineError: The interpreter failed on it, or took too long.
     """
     network = graph.parse(workspace.content.verified(model.mlir).read_text())
     kinds = {one.name: one.kind for one in network.operations.values()}
@@ -86,7 +91,11 @@ def find_sensitive(
     candidates = [(name, layers) for name, layers in rules.tensors(network).items() if not set(layers) <= set(anyway)]
     shares = []
     for name, layers in counted(candidates, f"sensitivity {variant.chip}"):
-        after = noise(tuple(dict.fromkeys((*anyway, *layers))))
+        try:
+            after = noise(tuple(dict.fromkeys((*anyway, *layers))))
+        except (CommandError, EngineError) as error:
+            log.info("%s int8: the tensor of %s cannot be in float: %s", variant.chip, name, error)
+            continue
         shares.append(TensorShare(tensor=name, kind=kinds[name], layers=layers, removed=removed(before, after)))
     # Equal ones stay in the order of the network.
     ordered = sorted(shares, key=lambda share: -share.worth)

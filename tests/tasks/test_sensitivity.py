@@ -13,6 +13,7 @@ import pytest
 from artifacts.release import PreprocessSpec
 from settings.quantize import Recipe
 from tasks import sensitivity as module
+from tasks.errors import CommandFailed
 from tasks.records import CalibrationSet
 from tasks.rungs import Infer, Tensor
 from tasks.sensitivity import IMAGES, energies, find_sensitive, removed
@@ -89,6 +90,22 @@ def test_every_tensor_is_tried_alone_and_what_is_worth_most_comes_first(
     assert [one.tensor for one in found.tensors] == ["input0.2", "input.1", "99", "x.1", "55", "77"]
     assert found.layers(2) == ("input0.2", "55", "77", "99", "input.1")
     assert {one.tensor: one.kind for one in found.tensors}["x.1"] == "top.Input"
+
+
+def test_a_tensor_that_the_compiler_does_not_take_in_float_is_left_out(
+    bench: Bench, seen: list[set[str]], images: CalibrationSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = module.lowering
+
+    def lowering(*arguments: Any) -> Any:
+        if "77" in arguments[4]:
+            raise CommandFailed("lower", ["model_deploy"], 1, Path("log"), None)
+        return whole(*arguments)
+
+    monkeypatch.setattr(module, "lowering", lowering)
+    job = (bench.table, Recipe(), bench.traced, images, SPEC, bench.fake.toolchain, DRIVING, bench.workspace)
+    found = find_sensitive.fn(INT8, bench.imported(), *job)
+    assert [one.tensor for one in found.tensors] == ["input.1", "99", "x.1", "55"]
 
 
 def test_energies_are_summed_by_head_over_all_images() -> None:
