@@ -28,10 +28,10 @@ class Recipe(Part):
 
 
 class Attempt(Part):
-    """Another way to make int8; what it keeps in float comes on top of what the settings keep."""
+    """Another way to make int8; what it says is laid over the best way so far, the settings' own at first."""
 
     method: Method | Literal["same"] = Field(
-        default="same", description="how the compiler derives ranges; same: as calibration.method says"
+        default="same", description="how the compiler derives ranges; same: as in the best way so far"
     )
     float_layers: tuple[FloatRule, ...] = Field(default=(), description="what else stays in float, by structure")
     most_sensitive: int = Field(
@@ -50,7 +50,8 @@ class Attempt(Part):
 
 
 # In order of cost: other ranges cost nothing on the device; the first convolution little, for it has three input
-# channels; the heads work at the full size of the output. The estimate of what each costs is in the report.
+# channels; the heads work at the full size of the output; sensitive tensors have to be found first. The estimate of
+# what each costs on the device is in the report.
 ESCALATION = (
     Attempt(method="kl"),
     Attempt(method="percentile9999"),

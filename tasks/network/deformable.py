@@ -79,7 +79,7 @@ def _operator(
     use_mask: bool,
 ) -> Tensor:
     if (stride_h, stride_w, dilation_h, dilation_w, groups, offset_groups, use_mask) != (1, 1, 1, 1, 1, 1, True):
-        raise NotImplementedError(
+        raise ValueError(
             "This deformable convolution has stride 1, dilation 1, one group and a mask, as CenterNet's has; for any "
             "other, import torchvision before the network is run."
         )

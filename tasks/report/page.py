@@ -69,7 +69,7 @@ class Drawn(Record):
     sheet: Picture | None
 
 
-@step(version=2, slot="report")
+@step(version=3, slot="report")
 def draw_report(results: Results, build: About, commands: list[tuple[str, str]], workspace: Workspace) -> Drawn:
     """Draw the report.
 

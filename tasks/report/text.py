@@ -180,7 +180,8 @@ def notes(results: Results, build: About) -> Iterator[tuple[str, str]]:
     yield "Loss ladder", legend(rungs_of(results).rows)
     yield "Simulator", "the very bmodel against the interpreter's output."
     if results.table is not None:
-        yield "Calibration", f"{results.table.images} images, method {results.table.method}."
+        another = " Where another way was chosen, its method is named with it." if results.attempts else ""
+        yield "Calibration", f"{results.table.images} images, method {results.table.method}.{another}"
 
 
 def escaped(text: str) -> str:
