@@ -2,6 +2,7 @@
 # make test
 # make serve, make serve-stop      a server with its pages, a worker and the deployments, in the background
 # make bench [ONLY=host] [VENDOR=sophon-demo/sample/CenterNet]   measures, and writes docs/benchmarks.md, calibration.md and heads.md
+# make reliability [ONLY=kills]   kills, cuts, fills, corrupts and feeds on purpose, and writes docs/reliability.md; some hours
 # make photographs [PHOTOGRAPHS=FOLDER]    fits the sample's network to real photographs, and says how to build from it
 # make clean-store [ARGS=--yes]    what nothing needs any more: says what it would free, removes it with --yes
 
@@ -23,7 +24,7 @@ DEVICE := .venv-device
 # Most tests of flows wait for a server: four processes on two cores take a quarter of the time of one. A file stays together.
 PARALLEL ?= -n 4 --dist loadfile
 
-.PHONY: build serve serve-stop clean-store photographs bench test test-quick test-compiler test-device wheel lint clean
+.PHONY: build serve serve-stop clean-store photographs bench reliability test test-quick test-compiler test-device wheel lint clean
 
 build: $(READY)
 	$(RUN) -m flows.build --profile $(PROFILE) $(ARGS)
@@ -43,6 +44,9 @@ photographs: $(READY)
 bench: $(READY)
 	$(RUN) -m pytest -c tests/benchmarks/pytest.ini $(if $(ONLY),tests/benchmarks/bench_$(ONLY).py,tests/benchmarks) \
 	  $(if $(VENDOR),--vendor-sample=$(VENDOR)) $(ARGS)
+
+reliability: $(READY)
+	$(RUN) -m pytest -c tests/reliability/pytest.ini $(if $(ONLY),tests/reliability/try_$(ONLY).py,tests/reliability) $(ARGS)
 
 test: lint test-quick test-device test-compiler
 

@@ -26,6 +26,14 @@ Written by `make bench`, section by section.
 """
 _TITLES = {"calibration.md": "Experiments with calibration", "heads.md": "How the three heads leave an int8 network"}
 
+_RELIABILITY = """# Reliability
+
+What was tried against this project on purpose, how often, and what was lost. Written by `make reliability`, section by
+section; `make reliability ONLY=NAME` tries one again. Smaller counts of the same run with every `make test`. *Lost* is
+what a user would miss: something acknowledged that was gone, something wrong that was used, something left behind. What
+was found on the way and mended is told where it was found.
+"""
+
 _SECTION = "<!-- {name} -->\n"
 
 
@@ -39,6 +47,7 @@ class Section:
         about: What is measured, as Markdown.
         packages: Packages whose versions have a say.
         parts: Tables and sentences, as Markdown, in their order.
+        command: What the user runs to have it done again.
     """
 
     name: str
@@ -46,6 +55,7 @@ class Section:
     about: str
     packages: Sequence[str] = ()
     parts: list[str] = field(default_factory=list)
+    command: str = "make bench"
 
     def table(self, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Add a table."""
@@ -58,7 +68,7 @@ class Section:
 
     def markdown(self) -> str:
         """The section as text."""
-        command = f"`make bench ONLY={self.name}`, {datetime.now(UTC):%Y-%m-%d}, {machine()}"
+        command = f"`{self.command} ONLY={self.name}`, {datetime.now(UTC):%Y-%m-%d}, {machine()}"
         used = ", ".join(f"{name} {metadata.version(name)}" for name in self.packages)
         setting = f"{command}; Python {platform.python_version()}{', ' + used if used else ''}."
         return "\n\n".join([f"## {self.title}", self.about, setting, *self.parts]) + "\n"
@@ -76,6 +86,8 @@ def put(section: Section, page: Path) -> None:
 
 
 def _head(page: str) -> str:
+    if page == "reliability.md":
+        return _RELIABILITY
     return _ELSEWHERE.format(title=_TITLES[page]) if page in _TITLES else _HEAD
 
 
