@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from prefect.settings import get_current_settings
 
 from tests.benchmarks.page import DOCS, put
 from tests.prefect_server import prefect_server
 from tests.reliability.trials import Trials
 
 __all__ = ["prefect_server"]
+
+
+@pytest.fixture
+def server(prefect_server: None) -> str:
+    """Where a Prefect server answers, for builds in processes of their own."""
+    return str(get_current_settings().api.url)
 
 
 @pytest.fixture(scope="module")
