@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import List, Tuple
 
-from artifacts.files import claim, claimed, remove_if_abandoned, remove_tree, storage_errors
+from artifacts.files import claim, claimed, remove_if_abandoned, storage_errors
 
 _LOCK_SUFFIX = ".lock"
 
@@ -124,6 +125,21 @@ def sweep_parts(folder: Path, idle_s: float) -> List[Path]:
             if entry.stat().st_mtime < time.time() - idle_s and remove_if_abandoned(entry):
                 removed.append(entry)
     return removed
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder and what is in it, read-only folders too; what cannot be removed stays for a later sweep."""
+    shutil.rmtree(folder, ignore_errors=True)
+    if folder.is_dir():
+        with suppress(OSError):
+            folder.chmod(0o700)
+        for parent, names, _ in os.walk(folder):
+            for inside in (Path(parent) / name for name in names):
+                # A link may lead out of the folder, and changing the mode of a link changes that of its target.
+                if not inside.is_symlink():
+                    with suppress(OSError):
+                        inside.chmod(0o700)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _fresh_name(label: str) -> str:
