@@ -230,7 +230,7 @@ def staged(target: PathLike) -> Iterator[Path]:
             part.replace(final)
             fsync_folder(final.parent)
         finally:
-            with suppress(FileNotFoundError):
+            with suppress(OSError):  # the next who writes this target removes it
                 part.unlink()
             os.close(descriptor)
 

@@ -74,9 +74,7 @@ def scratch_file(parent: Path, label: str) -> Iterator[Tuple[int, Path]]:
     try:
         yield descriptor, path
     finally:
-        with suppress(FileNotFoundError):
-            path.unlink()
-        os.close(descriptor)
+        _release(descriptor, path)
 
 
 def sweep_scratch(parent: Path) -> List[Path]:
@@ -148,7 +146,8 @@ def _fresh_name(label: str) -> str:
 
 
 def _release(descriptor: int, lock: Path) -> None:
-    with suppress(FileNotFoundError):
+    # Where it cannot be removed, a sweep will: it must not stay locked until then, and what went wrong before counts.
+    with suppress(OSError):
         lock.unlink()
     os.close(descriptor)
 

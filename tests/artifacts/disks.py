@@ -7,6 +7,7 @@ import os
 import shutil
 import struct
 import subprocess
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Iterator
@@ -15,6 +16,7 @@ import pytest
 
 # EXT4_IOC_SHUTDOWN of the kernel's fs/ext4/ext4.h, and its flags EXT4_GOING_FLAGS_LOGFLUSH and _NOLOGFLUSH.
 SHUTDOWN, WITH_JOURNAL, WITHOUT_JOURNAL = 0x8004587D, 1, 2
+BUSY_S = 30.0
 
 
 class Disk:
@@ -40,16 +42,27 @@ class Disk:
             journal: Whether the journal was written just before, as it is every few seconds and whenever anybody syncs
                 anything: all names are then as they were, and data that was not synced is still lost.
         """
+        self.switch_off(journal=journal)
+        self.switch_on()
+
+    def switch_off(self, *, journal: bool = False) -> None:
+        """Lose what was not synced; whoever still works there gets errors from now on. As `cut`."""
         descriptor = os.open(self.mounted, os.O_RDONLY)
         try:
             fcntl.ioctl(descriptor, SHUTDOWN, struct.pack("I", WITH_JOURNAL if journal else WITHOUT_JOURNAL))
         finally:
             os.close(descriptor)
+
+    def switch_on(self) -> None:
+        """Mount what is left, once nobody uses it any more."""
         self.unmount()
         self.mount()
 
     def unmount(self) -> None:
-        _run("umount", str(self.mounted))
+        deadline = time.monotonic() + BUSY_S
+        while subprocess.run(["umount", str(self.mounted)], capture_output=True, check=False).returncode != 0:
+            assert time.monotonic() < deadline, "something still uses the disk"
+            time.sleep(0.05)
 
 
 def _run(*command: str) -> None:
