@@ -32,7 +32,9 @@ ROUNDS = 8
 Note = Callable[[str], object]
 
 
-def cut_short(disk: Disk, notes: Path, chance: random.Random, work: Callable[[Note], object]) -> List[str]:
+def cut_short(
+    disk: Disk, notes: Path, chance: random.Random, work: Callable[[Note], object], *, synced: bool = False
+) -> List[str]:
     """Let a child work, kill it after a while and cut the power at that moment.
 
     Args:
@@ -40,6 +42,7 @@ def cut_short(disk: Disk, notes: Path, chance: random.Random, work: Callable[[No
         notes: A file elsewhere, for what the child reports.
         chance: Decides how long the child lives, and whether the journal was written just before.
         work: Is given what to call with each thing that is done.
+        synced: Whether the kernel wrote everything just before, as it does now and then.
 
     Returns:
         What was reported, in order.
@@ -51,6 +54,8 @@ def cut_short(disk: Disk, notes: Path, chance: random.Random, work: Callable[[No
         work(lambda text: os.write(descriptor, (text + "\n").encode()))
 
     killed_after(chance.uniform(0.0, LONGEST_S), child)
+    if synced:
+        os.sync()
     disk.cut(journal=chance.random() < 0.5)
     return notes.read_text().split("\n")[:-1]
 
