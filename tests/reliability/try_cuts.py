@@ -27,11 +27,13 @@ from tests.flows.tiny import TinyBuild
 from tests.inference.deploy.test_power_cut import activations_cut_off, activations_cut_short
 from tests.reliability.trials import Trials
 from tests.tasks.sources.cuts import downloads_cut_short
+from tests.tasks.toolchain.test_power_cut import environments_cut_off
 
 CUTS = 200
 DOWNLOADS = 100
 PULLS = 60
 BUILDS = 12
+ENVIRONMENTS = 10
 
 
 @pytest.fixture
@@ -71,6 +73,14 @@ def try_downloads(trials: Trials, disk: Disk, tmp_path: Path) -> None:
     resumed = downloads_cut_short(disk, tmp_path, DOWNLOADS, seed=23)
     note = f"seed 23; {resumed} went on from what had arrived; bytes and recorded digests were right in the end"
     trials.tried("downloads over HTTP, with and without a known digest", DOWNLOADS, note=note)
+
+
+@pytest.mark.parametrize("number", range(ENVIRONMENTS))
+def try_environments(trials: Trials, disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    environments_cut_off(disk, tmp_path, monkeypatch, journal=number % 2 == 1)
+    if number + 1 == ENVIRONMENTS:
+        note = "a stand-in of the installer; found: an environment that was called ready, all of its files empty"
+        trials.tried("the compiler's environment, as soon as it is ready", ENVIRONMENTS, note=note)
 
 
 def try_activations(trials: Trials, disk: Disk, tmp_path: Path) -> None:
