@@ -84,9 +84,9 @@ def tell_failure(error: BaseException, logs: Path, what: str = "build") -> None:
 def _kept(text: str, logs: Path) -> str:
     """Write a traceback to a file and say where it is; it is said itself where no disk takes it."""
     name = f"unforeseen-{os.getpid()}-{secrets.token_hex(3)}.log"
-    for place in (lambda: logs, lambda: Path(tempfile.gettempdir())):  # the latter fails where no disk takes anything
-        with suppress(OSError):
-            folder = place()
+    for place in (str(logs), None):
+        with suppress(OSError):  # also of gettempdir, where no disk takes anything
+            folder = Path(place or tempfile.gettempdir())
             folder.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(text)
             return f"The traceback is in {folder / name}."
