@@ -100,6 +100,18 @@ class StoreNotWritable(StoreError):
         )
 
 
+class DiskFailed(StoreError):
+    """The disk itself does not do what it should."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path = path
+        self.reason = reason
+        super().__init__(
+            f"The disk failed below {path}: {reason}. It is broken, or was taken away while it was in use: look into "
+            "the kernel's log, then run again on a sound one. What was finished before is checked before it is used."
+        )
+
+
 class BmodelError(ArtifactError):
     """A file is not a sound bmodel."""
 

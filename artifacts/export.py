@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from contextlib import suppress
@@ -15,9 +16,13 @@ from artifacts.oci import RECORD_TITLE, Manifest, check_titles
 from artifacts.release import ReleaseRecord
 from artifacts.scratch import scratch_folder, sweep_scratch
 from artifacts.store import Blob, ContentStore
+from artifacts.swap import swap
 
 # In the target's parent, so that the last step is a rename on one file system; ours alone, so that it can be swept.
 STAGING = ".centernet-sophon-staging"
+
+# What a rename says of a name that somebody else made, filled or removed meanwhile.
+_CHANGED = (errno.ENOENT, errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR)
 
 
 class ReleaseFiles(NamedTuple):
@@ -115,14 +120,17 @@ def _write_tree(files: ReleaseFiles, store: ContentStore, top: Path) -> None:
 
 def _switch(new: Path, folder: Path, aside: Optional[Path], files: ReleaseFiles) -> None:
     try:
-        if aside is not None:
-            folder.rename(aside)
-        new.rename(folder)
+        if aside is None or not swap(new, folder):
+            if aside is not None:
+                folder.rename(aside)  # until the next line there is no folder: what ends the process here leaves none
+            new.rename(folder)
     except OSError as error:
         if _holds(folder, files):
             return  # another process was faster with the same release
         if aside is not None and aside.is_dir() and not folder.exists():
             aside.rename(folder)
+        if error.errno not in _CHANGED:
+            raise
         raise LayoutError(f"{folder} changed while it was being written ({error}): export again.") from error
 
 

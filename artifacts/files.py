@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Optional, Tuple, Union
 
-from artifacts.errors import LockTimeout, NoSpace, StoreNotWritable
+from artifacts.errors import DiskFailed, LockTimeout, NoSpace, StoreError, StoreNotWritable
 
 FILE_MODE = 0o644
 _PART = ".part"
@@ -26,34 +26,54 @@ _RANDOM_BYTES = 6
 _LONGEST_SUFFIX = 32
 _LOCK_POLL_S = 0.02
 _CLAIM_ATTEMPTS = 50
-_NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR)
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_FAILED = (errno.EIO, errno.ENXIO, errno.ENODEV, errno.ESTALE)
+_NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.ENOTDIR)
 
 PathLike = Union[str, "os.PathLike[str]"]
 
 
 @contextmanager
 def storage_errors(path: PathLike) -> Iterator[None]:
-    """Turn "disk full" and "not writable" of the operating system into our errors, and leave every other alone.
+    """Turn "disk full", "not writable" and "broken" of the operating system into our errors, leave all others alone.
 
     Args:
         path: Where the body writes; named in the error.
 
     Raises:
         NoSpace: ENOSPC or EDQUOT in the body.
-        StoreNotWritable: EROFS, EACCES, EPERM or ENOTDIR in the body, or a file in a folder's place, on the path, below
+        StoreNotWritable: EROFS in the body; or EACCES, EPERM, ENOTDIR or a file in a folder's place, on the path, below
             it or on the way to it.
+        DiskFailed: EIO, ENXIO, ENODEV or ESTALE in the body.
     """
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise NoSpace(Path(path), free_bytes(path)) from error
+        found = disk_trouble(error, path)
+        if found is not None:
+            raise found from error
         if error.errno in _NOT_WRITABLE and _is_near(error.filename, path):
             raise StoreNotWritable(Path(path), error.strerror or str(error)) from error
         # What mkdir says of a file where a folder should be.
         if isinstance(error, FileExistsError) and _is_near(error.filename, path) and Path(error.filename).is_file():
             raise StoreNotWritable(Path(path), f"{error.filename} is a file, not a folder") from error
         raise
+
+
+def disk_trouble(error: OSError, path: PathLike) -> Optional[StoreError]:
+    """Return our error for what the disk itself says: full, read-only, broken; None for anything else.
+
+    Args:
+        error: What the operating system said.
+        path: Where something was being written; the error names it, unless the operating system named another place.
+    """
+    where = Path(path if _is_near(error.filename, path) else error.filename)
+    reason = error.strerror or str(error)
+    if error.errno in _FULL:
+        return NoSpace(where, free_bytes(where))
+    if error.errno == errno.EROFS:
+        return StoreNotWritable(where, reason)
+    return DiskFailed(where, reason) if error.errno in _FAILED else None
 
 
 def _is_near(filename: object, path: PathLike) -> bool:
@@ -83,19 +103,6 @@ def fsync_folder(folder: PathLike) -> None:
         OSError: The folder cannot be opened or synced.
     """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def fsync_file(path: PathLike) -> None:
-    """Make the content of a file durable.
-
-    Raises:
-        OSError: The file cannot be opened or synced.
-    """
-    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
@@ -217,12 +224,13 @@ def staged(target: PathLike) -> Iterator[Path]:
         descriptor = claimed(part)
         try:
             yield part
-            fsync_file(part)
+            with part.open("rb") as written:
+                os.fsync(written.fileno())
             part.chmod(FILE_MODE)
             part.replace(final)
             fsync_folder(final.parent)
         finally:
-            with suppress(FileNotFoundError):
+            with suppress(OSError):  # the next who writes this target removes it
                 part.unlink()
             os.close(descriptor)
 
@@ -283,18 +291,3 @@ def remove_if_abandoned(path: Path) -> bool:
         return False
     finally:
         os.close(descriptor)
-
-
-def remove_tree(folder: Path) -> None:
-    """Remove a folder and what is in it, read-only folders too; what cannot be removed stays for a later sweep."""
-    shutil.rmtree(folder, ignore_errors=True)
-    if folder.is_dir():
-        with suppress(OSError):
-            folder.chmod(0o700)
-        for parent, names, _ in os.walk(folder):
-            for inside in (Path(parent) / name for name in names):
-                # A link may lead out of the folder, and changing the mode of a link changes that of its target.
-                if not inside.is_symlink():
-                    with suppress(OSError):
-                        inside.chmod(0o700)
-        shutil.rmtree(folder, ignore_errors=True)

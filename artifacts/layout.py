@@ -66,6 +66,7 @@ def publish(
     with in_use(root):
         written = [_ensure_file(store, blob, sources[title], title) for title, blob in blobs.items()]
         written += [_ensure_bytes(store, data) for data in (built.record, *built.manifests.values(), built.index_json)]
+        store.settle()
         written.append(retag(root, changes))
     return Published(digest=digest_bytes(built.index_json), changed=any(written), tags=tuple(dict.fromkeys(tags)))
 

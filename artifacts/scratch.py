@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import List, Tuple
 
-from artifacts.files import claim, claimed, remove_if_abandoned, remove_tree, storage_errors
+from artifacts.files import claim, claimed, remove_if_abandoned, storage_errors
 
 _LOCK_SUFFIX = ".lock"
 
@@ -73,9 +74,7 @@ def scratch_file(parent: Path, label: str) -> Iterator[Tuple[int, Path]]:
     try:
         yield descriptor, path
     finally:
-        with suppress(FileNotFoundError):
-            path.unlink()
-        os.close(descriptor)
+        _release(descriptor, path)
 
 
 def sweep_scratch(parent: Path) -> List[Path]:
@@ -126,13 +125,29 @@ def sweep_parts(folder: Path, idle_s: float) -> List[Path]:
     return removed
 
 
+def remove_tree(folder: Path) -> None:
+    """Remove a folder and what is in it, read-only folders too; what cannot be removed stays for a later sweep."""
+    shutil.rmtree(folder, ignore_errors=True)
+    if folder.is_dir():
+        with suppress(OSError):
+            folder.chmod(0o700)
+        for parent, names, _ in os.walk(folder):
+            for inside in (Path(parent) / name for name in names):
+                # A link may lead out of the folder, and changing the mode of a link changes that of its target.
+                if not inside.is_symlink():
+                    with suppress(OSError):
+                        inside.chmod(0o700)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def _fresh_name(label: str) -> str:
     safe = re.sub(r"[^A-Za-z0-9._-]", "-", label).lstrip(".")[:60] or "scratch"
     return f"{safe}-{os.getpid()}-{secrets.token_hex(6)}"
 
 
 def _release(descriptor: int, lock: Path) -> None:
-    with suppress(FileNotFoundError):
+    # Where it cannot be removed, a sweep will: it must not stay locked until then, and what went wrong before counts.
+    with suppress(OSError):
         lock.unlink()
     os.close(descriptor)
 

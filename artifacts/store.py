@@ -19,44 +19,20 @@ import shutil
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO, ContextManager, List, NamedTuple, Optional
+from typing import BinaryIO, ContextManager, List, Optional
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
-from typing_extensions import Annotated
-
-from artifacts.digest import CHUNK_BYTES, check_digest, digest_bytes, digest_stream, hex_of
+from artifacts.blob import Blob, Digest, Problem
+from artifacts.digest import CHUNK_BYTES, digest_stream, hex_of
 from artifacts.errors import MAKE_AGAIN, DamagedBlob, MissingBlob, StoreNotWritable
 from artifacts.files import PathLike, fsync_folder, locked, storage_errors
 from artifacts.scratch import scratch_file, scratch_folder, sweep_parts, sweep_scratch
+
+__all__ = ["Blob", "ContentStore", "Digest", "Problem"]
 
 BLOB_MODE = 0o444
 _LOCK_NAME = ".lock"
 _PART_KEPT_S = 7 * 86400.0
 _NO_HARD_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.ENOSYS, errno.EACCES)
-
-# Text that pydantic accepts only in the grammar of a digest.
-Digest = Annotated[str, AfterValidator(check_digest)]
-
-
-class Blob(BaseModel):
-    """Some bytes, named by digest; small enough to travel between steps in place of the bytes."""
-
-    model_config = ConfigDict(frozen=True)
-
-    digest: Digest = Field(description="sha256:<64 hex>")
-    size: int = Field(ge=0, description="bytes")
-
-    @classmethod
-    def of(cls, data: bytes) -> Blob:
-        """Return the name of some bytes."""
-        return cls(digest=digest_bytes(data), size=len(data))
-
-
-class Problem(NamedTuple):
-    """Something found wrong in a store or a layout."""
-
-    path: Path
-    reason: str
 
 
 class ContentStore:
@@ -86,7 +62,10 @@ class ContentStore:
             StoreNotWritable: The root cannot be written.
         """
         blob = Blob.of(data)
-        return blob if self.is_sound(blob) else self._write([data])
+        if not self.is_sound(blob):
+            return self._write([data])
+        self.settle()
+        return blob
 
     def put_file(self, path: PathLike) -> Blob:
         """Store a copy of a file's bytes; a no-op when they are there and sound.
@@ -104,6 +83,7 @@ class ContentStore:
         with Path(path).open("rb") as source:
             blob = Blob(digest=digest_stream(source), size=source.tell())
             if self.is_sound(blob):
+                self.settle()
                 return blob
             source.seek(0)
             return self._write(iter(lambda: source.read(CHUNK_BYTES), b""))
@@ -206,6 +186,19 @@ class ContentStore:
     def scratch(self, label: str) -> ContextManager[Path]:
         """Make a working folder on the store's file system; see `artifacts.scratch.scratch_folder`."""
         return scratch_folder(self._scratch, label)
+
+    def settle(self) -> None:
+        """Make the names of all blobs durable.
+
+        A blob that another process made, and was killed over, has its name, and can still lose it in a power cut: this
+        comes before such a blob is relied on for good.
+
+        Raises:
+            NoSpace: The file system is full.
+            StoreNotWritable: It became read-only.
+        """
+        with storage_errors(self.root):
+            fsync_folder(self._blobs)
 
     def sweep(self) -> List[Path]:
         """Remove what dead processes left, parts of unfinished fetches only after a week; what is in use stays.

@@ -115,6 +115,7 @@ def in_prefect(
         Stopped: A signal came.
         ServerNotReached: The server that the user named is not there.
         ServerNotStarted: There is none, and none could be started.
+        ServerFailed: It did not do its work while the flow ran, for want of space for example.
         Exception: What the work raised.
     """
     # Imported late: Prefect takes seconds, and what was wrong so far should not have waited for it.

@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, ParamSpec, TypeVar
 
+import httpx
 from prefect import Flow, tags
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.context import FlowRunContext
+from prefect.exceptions import PrefectHTTPStatusError
 from prefect.filesystems import LocalFileSystem
 from prefect.settings import (
     PREFECT_API_URL,
@@ -26,7 +28,8 @@ from prefect.settings import (
 )
 from prefect.states import Cancelled
 
-from artifacts.files import storage_errors
+from artifacts.files import free_bytes, storage_errors
+from flows.errors import ServerFailed
 from flows.server import Server, check_reachable
 from flows.serving.place import running_server
 from flows.serving.plan import HEARTBEAT_S, TAG
@@ -55,6 +58,7 @@ def prefect_in(workspace: Workspace) -> Iterator[Server | None]:
 
     Raises:
         ServerNotReached: The server that the user named is not there.
+        ServerFailed: It did not do what the block asked of it.
     """
     values: dict[Any, Any] = {PREFECT_RESULTS_LOCAL_STORAGE_PATH: workspace.records}
     server, known = None, PREFECT_API_URL.value() or running_server(get_current_settings().home)
@@ -72,7 +76,12 @@ def prefect_in(workspace: Workspace) -> Iterator[Server | None]:
         # Its thread costs a second at the end of a run, and what it serves, automations, no such server has.
         values[PREFECT_FLOWS_HEARTBEAT_FREQUENCY] = None
     with used(workspace), temporary_settings(values), tags(*((TAG,) if known else ())):
-        yield server
+        try:
+            yield server
+        except (httpx.HTTPError, PrefectHTTPStatusError) as error:
+            reason, free = str(error).partition("\n")[0], free_bytes(get_current_settings().home)
+            log_path = None if server is None else server.log_path
+            raise ServerFailed(str(values[PREFECT_API_URL]), reason, free, log_path) from error
 
 
 @contextmanager

@@ -40,6 +40,27 @@ class ServerNotReached(FlowError):
         self.api_url = api_url
 
 
+class ServerFailed(FlowError):
+    """The Prefect server stopped to do its work while a flow ran.
+
+    Attributes:
+        api_url: where it is.
+        log_path: its log, None where this process did not start it.
+    """
+
+    def __init__(self, api_url: str, reason: str, free_bytes: int | None, log_path: Path | None) -> None:
+        free = "an unknown amount" if free_bytes is None else f"{free_bytes / 1e6:.1f} MB"
+        where = f"{free} is free in PREFECT_HOME (by default ~/.prefect) on this machine"
+        said = "" if log_path is None else f"; its log is {log_path}"
+        super().__init__(
+            f"Prefect's server at {api_url}, which keeps the record of runs, failed: {reason.rstrip('.')}. Its disk "
+            f"may be full ({where}), or the server is gone{said}. Make space there, or name another server in "
+            "PREFECT_API_URL, and run again: what is finished is kept."
+        )
+        self.api_url = api_url
+        self.log_path = log_path
+
+
 class PortTaken(FlowError):
     """The port for Prefect's server is not free.
 

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from artifacts.errors import ArtifactError
-from artifacts.files import atomic_write, remove_tree
+from artifacts.files import atomic_write
 from artifacts.measurements import MEASUREMENTS_TITLE, Measurements
 from artifacts.release import ReleaseRecord
+from artifacts.scratch import remove_tree
 from artifacts.store import Blob
 from flows.findings import Findings
 from flows.story import tell_findings, tell_release

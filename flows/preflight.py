@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from artifacts.errors import StoreNotWritable
+from artifacts.files import storage_errors
 from artifacts.reference import parse_reference
 from artifacts.registry import open_registry
 from artifacts.signing import verifier_library
@@ -48,7 +49,7 @@ def prepare(settings: Settings) -> Workspace:
         verifier_library()
     workspace = workspace_of(settings)
     try:
-        with workspace.content.scratch("preflight") as probe:
+        with storage_errors(workspace.store), workspace.content.scratch("preflight") as probe:
             (probe / "written").write_bytes(b"x")
     except OSError as error:  # such as a file where a folder should be
         raise StoreNotWritable(Path(workspace.store), error.strerror or str(error)) from error

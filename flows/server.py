@@ -37,6 +37,7 @@ class Server:
     Attributes:
         api_url: Where its API answers.
         pid: Process id of its guard.
+        log_path: Where its output goes.
     """
 
     def __init__(self, log_path: Path) -> None:
@@ -47,7 +48,7 @@ class Server:
         """
         port = _free_port()
         self.api_url = f"http://127.0.0.1:{port}/api"
-        self._log_path = log_path
+        self.log_path = log_path
         with log_path.open("wb") as log:
             self._process = subprocess.Popen(
                 _command(port),
@@ -71,19 +72,19 @@ class Server:
         deadline = time.monotonic() + timeout_s
         while not answers(self.api_url):
             if self._process.poll() is not None:
-                raise ServerNotStarted(f"ended with status {self._process.returncode} at its start", self._log_path)
+                raise ServerNotStarted(f"ended with status {self._process.returncode} at its start", self.log_path)
             if time.monotonic() >= deadline:
                 self._end()  # the log stays, the error names it
-                raise ServerNotStarted(f"did not answer within {timeout_s:g} s", self._log_path)
+                raise ServerNotStarted(f"did not answer within {timeout_s:g} s", self.log_path)
             time.sleep(_POLL_S)
 
     def stop(self) -> None:
         """End the server with all its processes; its log goes too where it was still empty. May be called twice."""
         # Asked before the end: a request that is cut off by it can leave a traceback, which is no news about the build.
-        silent = self._log_path.exists() and self._log_path.stat().st_size == 0
+        silent = self.log_path.exists() and self.log_path.stat().st_size == 0
         self._end()
         if silent:
-            self._log_path.unlink(missing_ok=True)
+            self.log_path.unlink(missing_ok=True)
 
     def _end(self) -> None:
         atexit.unregister(self.stop)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import secrets
@@ -13,8 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from artifacts.errors import ArtifactError, NoSpace
-from artifacts.files import free_bytes
+from artifacts.errors import ArtifactError
+from artifacts.files import disk_trouble
 from flows.errors import FlowError
 from inference.errors import InferenceError
 from settings.errors import SettingsError
@@ -68,33 +67,27 @@ def tell_failure(error: BaseException, logs: Path, what: str = "build") -> None:
         logs: Folder for the traceback; the machine's temporary folder serves where it cannot be written.
         what: What failed.
     """
-    error = _full_disk(error)
+    if isinstance(error, OSError):
+        # Wherever something was being written: what to do is always the same.
+        error = disk_trouble(error, logs.parent) or error
     if isinstance(error, TOLD):
         print(f"\nThe {what} failed. {error}", file=sys.stderr)
         return
-    path = _traceback_file(error, logs)
+    kept = _kept("".join(traceback.format_exception(error)), logs)
     print(
         f"\nThe {what} failed on something that it does not foresee: {type(error).__name__}: {error}\n"
-        f"The traceback is in {path}. What is finished is kept; please report it with that file.",
+        f"{kept} What is finished is kept; please report it with that file.",
         file=sys.stderr,
     )
 
 
-def _full_disk(error: BaseException) -> BaseException:
-    # Wherever something was being written: what to do is always the same.
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        path = Path(os.fsdecode(error.filename)) if isinstance(error.filename, (str, bytes)) else Path.cwd()
-        return NoSpace(path, free_bytes(path))
-    return error
-
-
-def _traceback_file(error: BaseException, logs: Path) -> Path:
-    text = "".join(traceback.format_exception(error))
+def _kept(text: str, logs: Path) -> str:
+    """Write a traceback to a file and say where it is; it is said itself where no disk takes it."""
     name = f"unforeseen-{os.getpid()}-{secrets.token_hex(3)}.log"
-    with suppress(OSError):
-        logs.mkdir(parents=True, exist_ok=True)
-        (logs / name).write_text(text)
-        return logs / name
-    path = Path(tempfile.gettempdir()) / name
-    path.write_text(text)
-    return path
+    for place in (str(logs), None):
+        with suppress(OSError):  # also of gettempdir, where no disk takes anything
+            folder = Path(place or tempfile.gettempdir())
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text)
+            return f"The traceback is in {folder / name}."
+    return f"No disk takes the traceback:\n{text}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from types import ModuleType
 from typing import Dict, List, Optional
 
@@ -34,6 +35,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
     options = _parser().parse_args(arguments)
     # Imported here, so that --help and usage errors need neither OpenCV nor pydantic.
     from artifacts.errors import ArtifactError
+    from artifacts.files import disk_trouble
     from inference.errors import InferenceError, OptionError
 
     try:
@@ -41,6 +43,13 @@ def main(arguments: Optional[List[str]] = None) -> int:
     except (InferenceError, ArtifactError) as error:
         print(f"error: {error}", file=sys.stderr)
         return WRONG_USAGE if isinstance(error, OptionError) else FAILED
+    except OSError as error:
+        # Also what is written beside the results, such as a simulator's log among the temporary files.
+        found = disk_trouble(error, Path.cwd())
+        if found is None:
+            raise
+        print(f"error: {found}", file=sys.stderr)
+        return FAILED
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return FAILED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from enum import StrEnum
 from pathlib import Path
@@ -77,7 +78,9 @@ def append(workspace: Workspace, run: str, entry: Entry) -> None:
         # One write to a file opened for appending: lines of several threads do not mix.
         descriptor = os.open(_path(workspace, run), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
-            os.write(descriptor, (entry.model_dump_json() + "\n").encode())
+            line = (entry.model_dump_json() + "\n").encode()
+            if os.write(descriptor, line) < len(line):  # what a disk does that is just becoming full
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(_path(workspace, run)))
         finally:
             os.close(descriptor)
 

@@ -15,6 +15,8 @@ from pathlib import Path
 from prefect.locking.protocol import LockManager
 from prefect.settings import get_current_settings
 
+from artifacts.files import storage_errors
+
 _POLL_S = 0.05
 
 
@@ -38,12 +40,17 @@ class FlockLockManager(LockManager):
 
         Returns:
             True when the holder has it, False when that took longer than the wait.
+
+        Raises:
+            NoSpace: The disk is full.
+            StoreNotWritable: The store cannot be written.
         """
         if self.is_lock_holder(key, holder):
             return True
         path = _lock_path(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        with storage_errors(path.parents[1]):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         if not _flock(descriptor, fcntl.LOCK_EX, acquire_timeout):
             os.close(descriptor)
             return False

@@ -33,7 +33,7 @@ from prefect.transactions import IsolationLevel
 
 from artifacts.digest import digest_bytes, hex_of
 from artifacts.errors import ArtifactError
-from artifacts.files import atomic_write
+from artifacts.files import atomic_write, storage_errors
 from tasks.errors import KeyFailure
 from tasks.exchange.machine import own, own_workspace, tell
 from tasks.exchange.sharing import hand_over, missing, recorded
@@ -166,7 +166,9 @@ class _Use:
         log.info("%s ...", self.entry.slot)
         started = time.monotonic()
         try:
-            result = work()
+            # Steps also write through libraries and beside the store, which know nothing of our errors.
+            with storage_errors(self.workspace.store):
+                result = work()
             hand_over(self.workspace, self.key, result)
         except BaseException as error:
             # Said at once: other steps that are at work now are waited for before the build tells why.

@@ -16,6 +16,8 @@ from typing import Any, Dict, Mapping, NamedTuple, Optional, Tuple, Type
 import numpy as np
 
 from artifacts.bmodel import BmodelInfo
+from artifacts.errors import StoreError
+from artifacts.files import storage_errors
 from inference.engines.base import read_sound_bmodel
 from inference.engines.pipes import FramePipes
 from inference.errors import EngineError, ModelError, OptionError
@@ -175,7 +177,7 @@ class WorkerProcess:
         argv = [str(python), "-I", str(WORKER_SCRIPT), str(self._model), chip, str(theirs)]
         variables = {**os.environ, **environment, "OMP_NUM_THREADS": str(THREADS), "OMP_WAIT_POLICY": WAIT_POLICY}
         try:
-            with self.log.open("wb") as log:
+            with storage_errors(self.log.parent), self.log.open("wb") as log:
                 process = subprocess.Popen(
                     argv,
                     stdin=subprocess.PIPE,
@@ -186,8 +188,10 @@ class WorkerProcess:
                     pass_fds=(theirs,),
                     start_new_session=True,
                 )
-        except OSError as error:
+        except (OSError, StoreError) as error:
             lifeline.close()
+            if isinstance(error, StoreError):
+                raise
             raise EngineError(
                 f"the worker cannot be started with {python}: {error}. Check that the compiler's environment is "
                 "complete and that the log's folder can be written",

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from artifacts.errors import ArtifactError
-from artifacts.files import remove_if_abandoned, remove_tree
+from artifacts.files import remove_if_abandoned
 from artifacts.layout_reach import remove_version
-from artifacts.scratch import sweep_scratch
+from artifacts.scratch import remove_tree, sweep_scratch
 from tasks.housekeeping.model import Item, Kind, by_kind
 from tasks.toolchain.provision import READY
 from tasks.workspace import Workspace

@@ -208,6 +208,8 @@ def _made(folder: Path, recipe: Recipe, python: Path | None, timeout_s: float) -
         package = _installed(folder, recipe.version, log_path)
         mend(package, recipe.quirks)
         _smoke(installer, folder, recipe.version)
+    # The installer syncs nothing: after a power cut an environment that is called ready would have empty files.
+    os.sync()
     _write_ready(folder, recipe, package_set(package.parent))
     log.info("%s %s is ready after %.0f s", NAME, recipe.version, time.monotonic() - started)
     known = recognise(folder, recipe.version)

@@ -7,7 +7,10 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import List
+from typing import Any, List
+
+# What changes the disk. A process that is killed before any one of these calls has done all before it and none after.
+CALLS = ("fsync", "link", "rename", "replace", "symlink", "unlink", "mkdir", "rmdir")
 
 
 def _fork(action: Callable[[], object]) -> int:
@@ -28,6 +31,40 @@ def killed_after(seconds: float, action: Callable[[], object]) -> bool:
     time.sleep(seconds)
     os.kill(child, signal.SIGKILL)
     return os.WIFSIGNALED(os.waitpid(child, 0)[1])
+
+
+def killed_before(number: int, action: Callable[[], object]) -> bool:
+    """Let a child kill itself before its n-th call that changes the disk; False when the action has fewer."""
+
+    def run() -> None:
+        left = number
+
+        def counted(call: Callable[..., Any]) -> Callable[..., Any]:
+            def maybe(*args: Any, **kwargs: Any) -> Any:
+                nonlocal left
+                left -= 1
+                if left < 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return call(*args, **kwargs)
+
+            return maybe
+
+        for name in CALLS:
+            setattr(os, name, counted(getattr(os, name)))
+        _patch_pathlib()
+        action()
+
+    status = os.waitpid(_fork(run), 0)[1]
+    assert os.WIFSIGNALED(status) or status == 0
+    return os.WIFSIGNALED(status)
+
+
+def _patch_pathlib() -> None:
+    # Before 3.10 pathlib holds the calls that it found when it was imported.
+    accessor = getattr(__import__("pathlib"), "_NormalAccessor", None)
+    for name in CALLS:
+        if accessor is not None and hasattr(accessor, name):
+            setattr(accessor, name, staticmethod(getattr(os, name)))
 
 
 def as_nobody(action: Callable[[], object]) -> int:

@@ -93,3 +93,15 @@ def test_damaged_or_missing_bytes_are_never_exported(root: Path, tmp_path: Path,
         layout.export(root, "1.0.0", tmp_path / "out" / "release")
     assert list((tmp_path / "out").rglob("*")) == []
     assert any(how in problem.reason or "no sha256" in problem.reason for problem in layout.check(root))
+
+
+def test_a_folder_is_replaced_where_two_names_cannot_change_places(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(root, "1.0.0")
+    publish(root, "1.1.0")
+    layout.export(root, "1.0.0", tmp_path / "release")
+    monkeypatch.setattr("artifacts.export.swap", lambda new, folder: False)
+    folder = layout.export(root, "1.1.0", tmp_path / "release", replace=True)
+    assert ReleaseRecord.from_json((folder / "release.json").read_bytes()).version == "1.1.0"
+    assert not list(tmp_path.glob(".centernet*"))

@@ -7,11 +7,11 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import List
+from typing import List, Optional, Type
 
 import pytest
 
-from artifacts.errors import LockTimeout, NoSpace, StoreNotWritable
+from artifacts.errors import DiskFailed, LockTimeout, NoSpace, StoreError, StoreNotWritable
 from artifacts.files import atomic_write, free_bytes, locked, staged, storage_errors
 from tests.artifacts.processes import all_at_once, killed_after, living
 
@@ -191,3 +191,23 @@ def test_a_killed_holder_frees_the_lock(tmp_path: Path) -> None:
         pass
     with locked(tmp_path / "lock", timeout_s=0):
         pass
+
+
+@pytest.mark.parametrize(
+    "number, expected",
+    [
+        (errno.ENOSPC, NoSpace),
+        (errno.EDQUOT, NoSpace),
+        (errno.EROFS, StoreNotWritable),
+        (errno.EIO, DiskFailed),
+        (errno.ESTALE, DiskFailed),
+    ],
+)
+@pytest.mark.parametrize("filename", [None, "store/blobs/a", "elsewhere/a"])
+def test_what_the_disk_says_is_told_with_the_place_that_it_says_it_of(
+    tmp_path: Path, number: int, expected: Type[StoreError], filename: Optional[str]
+) -> None:
+    named = None if filename is None else str(tmp_path / filename)
+    with pytest.raises(expected) as caught, storage_errors(tmp_path / "store"):
+        raise OSError(number, os.strerror(number), named)
+    assert caught.value.path == tmp_path / ("elsewhere/a" if filename == "elsewhere/a" else "store")  # type: ignore[attr-defined]

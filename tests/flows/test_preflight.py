@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
 
-from artifacts.errors import BadKey, StoreNotWritable
+from artifacts.errors import BadKey, NoSpace, StoreNotWritable
 from artifacts.store import ContentStore
 from flows.preflight import needed_bytes, prepare, workspace_of
 from tasks.errors import ImagesMissing, NotEnoughSpace, SourceMissing
@@ -96,3 +98,12 @@ def test_a_signing_key_that_cannot_be_used_stops_the_build_before_it_begins(tmp_
     with pytest.raises(BadKey, match="keygen"):
         prepare(settings)
     assert not (tmp_path / "store").exists()
+
+
+def test_a_full_disk_is_no_question_of_rights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(NoSpace):
+        prepare(settings_in(tmp_path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import re
@@ -62,3 +63,19 @@ def test_what_the_user_says_about_prefect_is_left_alone(monkeypatch: pytest.Monk
     monkeypatch.delenv("DO_NOT_TRACK", raising=False)
     terminal.quiet_prefect()
     assert os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] == "INFO" and os.environ["DO_NOT_TRACK"] == "1"
+
+
+def test_a_traceback_is_said_where_no_disk_takes_it(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "file"))
+    terminal.tell_failure(ValueError("of all things"), tmp_path / "file" / "logs")
+    assert "ValueError: of all things" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EIO])
+def test_what_the_disk_says_without_a_name_is_told_of_the_store(tmp_path: Path, capsys: Capture, number: int) -> None:
+    terminal.tell_failure(OSError(number, os.strerror(number)), tmp_path / "store" / "logs")
+    said = capsys.readouterr().err
+    assert f"below {tmp_path / 'store'}:" in said and "does not foresee" not in said

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 
 import pytest
 
+from artifacts.errors import NoSpace
 from tasks import journal
 from tasks.journal import Entry, Outcome
 from tasks.workspace import Workspace
@@ -82,3 +84,14 @@ def test_lines_of_several_threads_do_not_mix(workspace: Workspace) -> None:
     for thread in threads:
         thread.join()
     assert len(journal.read(workspace, "run")) == 240
+
+
+def test_a_line_of_which_only_the_beginning_fits_on_the_disk_is_an_error(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal.append(workspace, "run", entry("a"))
+    whole = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: whole(descriptor, data[:10]))
+    with pytest.raises(NoSpace):
+        journal.append(workspace, "run", entry("b"))
+    assert [one.slot for one in journal.read(workspace, "run")] == ["a"]

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import random
-import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Dict, List
 
 import pytest
 
@@ -16,14 +15,11 @@ from artifacts.reference import Reference
 from inference.deploy.prune import rollback
 from inference.deploy.store import DeviceStore
 from inference.model import find_model
-from tests.artifacts.processes import _fork, killed_after
+from tests.artifacts.processes import killed_after, killed_before
 from tests.inference.deploy.support import INT8, publish, pulled
 
 KILLS = 60
 PADDING = 400_000
-
-# What changes the disk. A process that is killed before any one of these calls has done all before it and none after.
-CALLS = ("fsync", "link", "rename", "replace", "symlink", "unlink", "mkdir", "rmdir")
 
 
 @pytest.fixture
@@ -126,40 +122,6 @@ def small(folder: Path, version: str) -> Reference:
 
 def untested(reference: Reference, store: DeviceStore) -> None:
     pulled(reference, store, check=lambda folder, record, variants: None)
-
-
-def killed_before(number: int, action: Callable[[], object]) -> bool:
-    """Let a child kill itself before its n-th call that changes the disk; False when the action has fewer."""
-
-    def run() -> None:
-        left = number
-
-        def counted(call: Callable[..., Any]) -> Callable[..., Any]:
-            def maybe(*args: Any, **kwargs: Any) -> Any:
-                nonlocal left
-                left -= 1
-                if left < 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
-                return call(*args, **kwargs)
-
-            return maybe
-
-        for name in CALLS:
-            setattr(os, name, counted(getattr(os, name)))
-        _patch_pathlib()
-        action()
-
-    status = os.waitpid(_fork(run), 0)[1]
-    assert os.WIFSIGNALED(status) or status == 0
-    return os.WIFSIGNALED(status)
-
-
-def _patch_pathlib() -> None:
-    # Before 3.10 pathlib holds the calls that it found when it was imported.
-    accessor = getattr(__import__("pathlib"), "_NormalAccessor", None)
-    for name in CALLS:
-        if accessor is not None and hasattr(accessor, name):
-            setattr(accessor, name, staticmethod(getattr(os, name)))
 
 
 def test_killed_before_each_change_of_a_pull(tmp_path: Path) -> None:
