@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, ParamSpec, TypeVar
 
+import httpx
 from prefect import Flow, tags
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun, State
@@ -27,6 +28,8 @@ from prefect.settings import (
 from prefect.states import Cancelled
 
 from artifacts.files import storage_errors
+from flows.errors import ServerLost
+from flows.pulse import Pulse, watched
 from flows.server import Server, check_reachable
 from flows.serving.place import running_server
 from flows.serving.plan import HEARTBEAT_S, TAG
@@ -73,6 +76,21 @@ def prefect_in(workspace: Workspace) -> Iterator[Server | None]:
         values[PREFECT_FLOWS_HEARTBEAT_FREQUENCY] = None
     with used(workspace), temporary_settings(values), tags(*((TAG,) if known else ())):
         yield server
+
+
+@contextmanager
+def pulse_of_server() -> Iterator[Pulse]:
+    """Watch over the server of `prefect_in` while the block runs; what Prefect says when it is gone becomes ours.
+
+    Raises:
+        ServerLost: Prefect gave up asking it.
+    """
+    api_url = str(PREFECT_API_URL.value())
+    with watched(api_url) as pulse:
+        try:
+            yield pulse
+        except httpx.TransportError as error:
+            raise ServerLost(api_url) from error
 
 
 @contextmanager
