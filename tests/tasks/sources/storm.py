@@ -92,6 +92,15 @@ class Outcome:
         self.faults: Counter[str] = Counter()
         self.longest_s = 0.0
 
+    def noting(self, fault: str) -> o.Act:
+        """Return what a fault does, and note it once it was met."""
+
+        def act(exchange: o.Exchange, content: bytes) -> None:
+            self.faults[fault] += 1
+            {**PASSING, **LASTING}[fault](exchange, content)
+
+        return act
+
 
 def downloads(folder: Path, count: int, seed: int) -> Outcome:
     """Download a file so many times, each through faults of its own, from one mirror or two."""
@@ -109,8 +118,7 @@ def _mirror(origin: o.Origin, path: str, chance: random.Random, outcome: Outcome
     faults = chance.choices(list(PASSING), k=chance.randint(0, 4))
     if chance.random() < 0.3:
         faults.append(chance.choice(list(LASTING)))
-    outcome.faults.update(faults)
-    return origin.put(path, CONTENT, *({**PASSING, **LASTING}[fault] for fault in faults))
+    return origin.put(path, CONTENT, *(outcome.noting(fault) for fault in faults))
 
 
 def _one(folder: Path, source: Source, origin: o.Origin, outcome: Outcome) -> None:
@@ -184,8 +192,7 @@ def members(folder: Path, count: int, seed: int) -> Outcome:
         origin.put("/good", packed.getvalue())
         for number in range(count):
             faults = chance.choices([*PASSING, *LASTING], k=chance.randint(0, 3))
-            outcome.faults.update(faults)
-            acts = [act for fault in faults for act in (o.serve, {**PASSING, **LASTING}[fault])]
+            acts = [act for fault in faults for act in (o.serve, outcome.noting(fault))]
             url = origin.put(f"/{number}.zip", packed.getvalue(), *acts[chance.randint(0, 1) :])
             place = folder / str(number)
             place.mkdir()
