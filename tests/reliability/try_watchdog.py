@@ -27,7 +27,7 @@ from tests.flows.cluster.test_frozen import (
 from tests.flows.frozen import descendants, frozen_in
 from tests.flows.tiny import TinyBuild
 from tests.inference import hanging
-from tests.inference.conftest import write_mlir
+from tests.inference.conftest import fake_python, write_mlir
 from tests.inference.fake_toolchain.pymlir import HANG
 from tests.inference.workers import batch_of
 from tests.reliability.trials import NOTHING, Trials
@@ -36,7 +36,7 @@ from tests.tasks.devices.support import Bench, StandIn, found, local_device, mad
 from tests.tasks.toolchain.fakes import is_alive, wait_until_gone
 from tests.tasks.toolchain.hangs import KINDS, hang
 
-__all__ = ["found", "made"]
+__all__ = ["fake_python", "found", "made"]
 PACKAGES = ("prefect", "distributed")
 
 
@@ -87,8 +87,8 @@ def try_interpreters_that_hang(trials: Trials, tmp_path: Path, fake_python: Path
         "an interpreter or simulator that hangs on an image, ignores the request to end, or never loads",
         times,
         told(lost),
-        f"inside C code that holds Python's lock; over within {longest:.1f} s. Not tried again: the build fails and says "
-        "which model and where its log is",
+        f"inside C code that holds Python's lock; over within {longest:.1f} s. Not tried again: the build fails and "
+        "says which model and where its log is",
     )
 
 
@@ -117,9 +117,9 @@ def try_chips_that_hang(trials: Trials, tmp_path: Path) -> None:
         times,
         told(lost),
         f"while it loads, at the first image and later; half were ended by SIGTERM or Ctrl-C meanwhile. Over within "
-        f"{longest:.1f} s; without a signal after 60 s (loading: 300 s). Before it was found, detect waited for ever and "
-        "no signal but SIGKILL ended it. Not tried on a real chip: a driver that keeps Python's lock while it waits "
-        "keeps the whole process, and only SIGKILL is left",
+        f"{longest:.1f} s; without a signal after 60 s (loading: 300 s). Before it was found, detect waited for ever "
+        "and no signal but SIGKILL ended it. Not tried on a real chip: a driver that keeps Python's lock while it "
+        "waits keeps the whole process, and only SIGKILL is left",
     )
 
 
@@ -194,8 +194,8 @@ def try_servers_that_freeze(trials: Trials, tmp_path: Path) -> None:
         "Prefect's server stopped (SIGSTOP) or killed in the middle of a whole build",
         2,
         told(lost),
-        f"the build ended by itself after {longest:.0f} s, with what to do; by default it waits for a server for 8 to 15 "
-        "minutes, and says so after half a minute. Before: after 21 minutes, with an error that nobody foresaw",
+        f"the build ended by itself after {longest:.0f} s, with what to do; by default it waits for a server for 8 to "
+        "15 minutes, and says so after half a minute. Before: after 21 minutes, with an error that nobody foresaw",
     )
 
 
