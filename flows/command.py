@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from flows import terminal
+from flows.errors import ServerLost
 from flows.preflight import prepare
-from flows.stopping import Stopped, noted_signals, run_until_stopped
+from flows.stopping import Stopped, leave, noted_signals, run_until_stopped
 from settings.errors import SettingsError
 from settings.load import load_settings
 from settings.model import Settings
@@ -91,6 +92,8 @@ def carried_out(what: str, settings: Settings, work: Callable[[list[int]], int |
             return stopped.exit_status
         except Exception as error:
             terminal.tell_failure(error, Path(settings.store.path) / "logs", what=what)
+            if isinstance(error, ServerLost):
+                leave(FAILED)  # Prefect has threads that would still wait for it
             return FAILED
 
 
@@ -116,10 +119,11 @@ def in_prefect(
         ServerNotReached: The server that the user named is not there.
         ServerNotStarted: There is none, and none could be started.
         ServerFailed: It did not do its work while the flow ran, for want of space for example.
+        ServerLost: It stopped answering.
         Exception: What the work raised.
     """
     # Imported late: Prefect takes seconds, and what was wrong so far should not have waited for it.
-    from flows.engine import mark_cancelled, prefect_in
+    from flows.engine import mark_cancelled, prefect_in, pulse_of_server
 
     runs: list[str] = []
 
@@ -127,7 +131,7 @@ def in_prefect(
         for run in runs:
             mark_cancelled(run)
 
-    with prefect_in(workspace) as server:
+    with prefect_in(workspace) as server, pulse_of_server() as pulse:
 
         def started() -> T:
             if server is not None:
@@ -136,7 +140,7 @@ def in_prefect(
 
         try:
             spared = () if server is None else (server.pid,)
-            return run_until_stopped(started, received, spared=spared, farewell=farewell)
+            return run_until_stopped(started, received, spared=spared, farewell=farewell, lost=pulse.lost)
         finally:
             for run in runs:
                 afterwards(run)

@@ -29,7 +29,8 @@ from prefect.settings import (
 from prefect.states import Cancelled
 
 from artifacts.files import free_bytes, storage_errors
-from flows.errors import ServerFailed
+from flows.errors import ServerFailed, ServerLost
+from flows.pulse import Pulse, watched
 from flows.server import Server, check_reachable
 from flows.serving.place import running_server
 from flows.serving.plan import HEARTBEAT_S, TAG
@@ -82,6 +83,21 @@ def prefect_in(workspace: Workspace) -> Iterator[Server | None]:
             reason, free = str(error).partition("\n")[0], free_bytes(get_current_settings().home)
             log_path = None if server is None else server.log_path
             raise ServerFailed(str(values[PREFECT_API_URL]), reason, free, log_path) from error
+
+
+@contextmanager
+def pulse_of_server() -> Iterator[Pulse]:
+    """Watch over the server of `prefect_in` while the block runs; what Prefect says when it is gone becomes ours.
+
+    Raises:
+        ServerLost: Prefect gave up asking it.
+    """
+    api_url = str(PREFECT_API_URL.value())
+    with watched(api_url) as pulse:
+        try:
+            yield pulse
+        except httpx.TransportError as error:
+            raise ServerLost(api_url) from error
 
 
 @contextmanager

@@ -61,6 +61,22 @@ class ServerFailed(FlowError):
         self.log_path = log_path
 
 
+class ServerLost(FlowError):
+    """The Prefect server stopped answering while a flow was at work.
+
+    Attributes:
+        api_url: where it was.
+    """
+
+    def __init__(self, api_url: str) -> None:
+        super().__init__(
+            f"Prefect's server at {api_url}, which keeps the record of runs, stopped answering. A server that is "
+            "frozen, a full disk or a lost network are likely causes. Start it again, then run this again: what is "
+            "finished is kept. On the server's pages the run shows as running until it is seen to have crashed."
+        )
+        self.api_url = api_url
+
+
 class PortTaken(FlowError):
     """The port for Prefect's server is not free.
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
-from typing import Generic, TypeVar
+from typing import Generic, NoReturn, TypeVar
 
 T = TypeVar("T")
 
@@ -69,7 +69,12 @@ def noted_signals() -> Iterator[list[int]]:
 
 
 def run_until_stopped(
-    work: Callable[[], T], received: list[int], *, spared: Collection[int] = (), farewell: Callable[[], None]
+    work: Callable[[], T],
+    received: list[int],
+    *,
+    spared: Collection[int] = (),
+    farewell: Callable[[], None],
+    lost: Callable[[], Exception | None] = lambda: None,
 ) -> T:
     """Run work in a thread of its own while this one listens to signals.
 
@@ -82,13 +87,15 @@ def run_until_stopped(
         received: Signals, as `noted_signals` yields them.
         spared: Ids of processes that are not ended.
         farewell: Called before the work is given up as stopped.
+        lost: Returns an error once something is gone without which the work cannot end; asked now and then. The work's
+            thread is left behind then, so that only `leave` ends this process at once.
 
     Returns:
         What the work returns. Work that is done before it can be stopped counts.
 
     Raises:
         Stopped: A signal came.
-        Exception: What the work raised.
+        Exception: What the work raised, or what `lost` returned.
     """
     thread = _Thread(contextvars.copy_context(), work)
     thread.start()
@@ -96,6 +103,10 @@ def run_until_stopped(
     while thread.is_alive():
         thread.join(_POLL_S)
         if not received:
+            error = lost()
+            if error is not None:
+                end_children(spared)
+                raise error
             continue
         if deadline is None:
             log.info("stopping (%s) ...", signal.Signals(received[0]).name)
@@ -104,7 +115,7 @@ def run_until_stopped(
         if thread.is_alive() and (time.monotonic() >= deadline or len(received) > 1):
             farewell()
             log.info("stopped; what is finished is kept, and the next run goes on from there")
-            _leave(128 + received[0])
+            leave(128 + received[0])
     if received and thread.error is not None:
         farewell()
         raise Stopped(received[0]) from thread.error
@@ -141,8 +152,8 @@ class _Thread(threading.Thread, Generic[T]):
         return self._results[0]
 
 
-def _leave(status: int) -> None:
-    # Not sys.exit: the interpreter would wait for the threads that are still at work.
+def leave(status: int) -> NoReturn:
+    """End this process without waiting for its threads, as sys.exit would."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)

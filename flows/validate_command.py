@@ -68,10 +68,10 @@ def _validate(reference: str, options: argparse.Namespace, settings: Settings, r
     )
     check_request(request, settings)
     # Imported late: Prefect takes seconds, and what is wrong so far should not wait for it.
-    from flows.engine import announcing, mark_cancelled, prefect_in
+    from flows.engine import announcing, mark_cancelled, prefect_in, pulse_of_server
 
     runs: list[str] = []
-    with prefect_in(workspace_of(settings)) as server:
+    with prefect_in(workspace_of(settings)) as server, pulse_of_server() as pulse:
 
         def work() -> Validated:
             from flows.turns import limit_of_our_own
@@ -89,7 +89,7 @@ def _validate(reference: str, options: argparse.Namespace, settings: Settings, r
                 mark_cancelled(run)
 
         spared = () if server is None else (server.pid,)
-        done = run_until_stopped(work, received, spared=spared, farewell=farewell)
+        done = run_until_stopped(work, received, spared=spared, farewell=farewell, lost=pulse.lost)
         _print(done, reference, attached=request.evidence)
 
 

@@ -9,7 +9,7 @@ import threading
 import time
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import Any, Iterator, Optional
+from typing import Any, Callable, Iterator, Optional
 
 from inference.annotate import Annotator
 from inference.commands.which_model import open_detector
@@ -49,9 +49,10 @@ def detect(options: argparse.Namespace) -> int:
     source = open_source(options.input, limit=options.limit)
     if options.output is not None:
         prepare_folder(options.output, source, beside=_home(options.input), pictures=not options.no_pictures)
-    with _termination_interrupts(), ExitStack() as stack:
+    with _interrupted_by_signals() as interrupts, ExitStack() as stack:
         started = time.perf_counter()
         detector = stack.enter_context(open_detector(model, options, conf=options.conf, match_fp32=options.match_fp32))
+        interrupts.end = detector.close
         load_s = time.perf_counter() - started
         outputs = _open_outputs(options, source, detector)
         if outputs is not None:
@@ -164,18 +165,32 @@ def _home(text: str) -> Optional[Path]:
     return Path(text) if Path(text).is_dir() else Path(text).parent
 
 
-@contextmanager
-def _termination_interrupts() -> Iterator[None]:
-    """Let SIGTERM, by which systemd ends what it runs, do as Ctrl-C does."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
+class _Interrupts:
+    """What a signal ends at once, beside interrupting the main thread.
 
-    def interrupt(number: int, frame: Any) -> None:
+    Attributes:
+        end: Called in a thread of its own. The main thread may be inside the stream, which waits for the engine's call
+            before it lets go; of a chip that hangs that would be for ever.
+    """
+
+    def __init__(self) -> None:
+        self.end: Callable[[], object] = lambda: None
+
+    def __call__(self, number: int, frame: Any) -> None:
+        threading.Thread(target=self.end, name="centernet-end", daemon=True).start()
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+
+@contextmanager
+def _interrupted_by_signals() -> Iterator[_Interrupts]:
+    """Let SIGTERM, by which systemd ends what it runs, do as Ctrl-C does."""
+    interrupts = _Interrupts()
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupts
+        return
+    before = {number: signal.signal(number, interrupts) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield interrupts
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -12,6 +12,7 @@ import requests
 
 from artifacts.errors import RegistryMisbehaved, RegistryRefused, RegistryUnreachable
 from artifacts.remote.access import PLAIN_HTTP, Access, is_loopback
+from artifacts.remote.bounded import bound
 from artifacts.remote.failures import host_of, translated
 from artifacts.remote.job import Clock, Job, Limits, RateWatch, TryAgain, seconds_of
 from artifacts.remote.login import MAX_TOKEN_BYTES, Login
@@ -61,6 +62,7 @@ class Transport:
         self._login = Login(self._base, _ACCOUNTS.get(place, place), f"repository:{repository}:{actions}", access)
         self._verify = True if access.ca_file is None else str(access.ca_file)
         self._session = _Session()
+        bound(self._session)
         self._session.auth = _leave_headers
         self._session.headers.update({"User-Agent": "centernet-sophon", "Accept-Encoding": "identity"})
         # A proxy of the environment cannot reach a server on this machine.
@@ -279,7 +281,7 @@ class Transport:
 def announced(response: requests.Response) -> Optional[int]:
     """Return how many bytes a body has by the server's word, or None when it does not say."""
     text = response.headers.get("Content-Length", "")
-    if "chunked" in response.headers.get("Transfer-Encoding", "").lower() or not text.isdigit():
+    if "chunked" in response.headers.get("Transfer-Encoding", "").lower() or not (text.isascii() and text.isdigit()):
         return None
     return int(text[:18])
 

@@ -23,12 +23,12 @@ def has_blob(registry: RemoteRegistry, blob: Blob) -> bool:
     Raises:
         RegistryError: The server cannot be reached, or refuses.
     """
+    return registry.transport.job.persevere(lambda: _is_there(registry, blob))
 
-    def asked() -> bool:
-        with registry.transport.ask("HEAD", f"blobs/{blob.digest}") as response:
-            return response.status_code == 200 and response.headers.get("Content-Length") == str(blob.size)
 
-    return registry.transport.job.persevere(asked)
+def _is_there(registry: RemoteRegistry, blob: Blob) -> bool:
+    with registry.transport.ask("HEAD", f"blobs/{blob.digest}") as response:
+        return response.status_code == 200 and response.headers.get("Content-Length") == str(blob.size)
 
 
 def upload_blob(registry: RemoteRegistry, blob: Blob, path: Path) -> None:
@@ -41,7 +41,7 @@ def upload_blob(registry: RemoteRegistry, blob: Blob, path: Path) -> None:
 
     Raises:
         RegistryRefused: The server does not take it.
-        RegistryMisbehaved: The server breaks the protocol.
+        RegistryMisbehaved: The server breaks the protocol, or says that it took what it does not have.
         RegistryError: It cannot be reached.
         OSError: The file cannot be read.
     """
@@ -117,6 +117,10 @@ def _upload_once(registry: RemoteRegistry, blob: Blob, body: Union[BinaryIO, byt
             raise TryAgain(_refusal(registry, response, blob.digest))
         if response.status_code != 201:
             raise _refusal(registry, response, blob.digest)
+    # What was acknowledged and is not there would be found out by a device, when nobody has the bytes any more.
+    if not _is_there(registry, blob):
+        reason = f"it took {blob.digest} and has none of {blob.size} bytes right after"
+        raise TryAgain(RegistryMisbehaved(transport.job.registry, reason, _ADVICE))
 
 
 def _refusal(registry: RemoteRegistry, response: requests.Response, what: str) -> RegistryRefused:

@@ -49,7 +49,7 @@ class SchedulerNotReached(ClusterError):
 
 
 class SchedulerLost(ClusterError):
-    """The scheduler went away while steps were at work.
+    """The scheduler went away, or stopped answering, while steps were at work.
 
     Attributes:
         address: where it was.
@@ -57,8 +57,8 @@ class SchedulerLost(ClusterError):
 
     def __init__(self, address: str) -> None:
         super().__init__(
-            f"The Dask scheduler at {address} went away while steps were at work. Start it and its workers again, then "
-            "run the build again: what is finished is kept."
+            f"The Dask scheduler at {address} went away or stopped answering while steps were at work. Start it and "
+            "its workers again, then run the build again: what is finished is kept."
         )
         self.address = address
 

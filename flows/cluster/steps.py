@@ -34,6 +34,9 @@ log = logging.getLogger(__name__)
 CONNECT_S = 10.0
 WITHOUT_WORKER_S = 900.0
 _WATCH_S = 5.0
+# A scheduler that is frozen closes no connection: a quarter of an hour without an answer ends what waits for it.
+_ANSWER_S = 30.0
+_WARN_AFTER, _ENOUGH = 2, 26
 
 
 class StepFuture(PrefectDaskFuture[Any]):
@@ -72,7 +75,7 @@ class Cluster(DaskTaskRunner):
         self._offered: set[Blob] = set()
         self.topic = f"centernet-{uuid4()}"
         self._futures: list[distributed.Future[Any]] = []
-        self._gone: WorkersGone | None = None
+        self._gone: ClusterError | None = None
 
     def connect(self) -> distributed.Client:
         """Reach the scheduler.
@@ -126,7 +129,7 @@ class Cluster(DaskTaskRunner):
         self._futures.append(future)
         return self._promise(future, run, task.name)
 
-    def give_up(self, reason: WorkersGone) -> None:
+    def give_up(self, reason: ClusterError) -> None:
         """End all steps that are not done."""
         self._gone = reason
         client: Any = self.client
@@ -161,10 +164,16 @@ def fitting(client: distributed.Client) -> tuple[dict[str, str], dict[str, str]]
 
     Returns:
         Address to name of those that fit; name to what is different of the others.
+
+    Raises:
+        TimeoutError: The scheduler does not answer.
     """
     fit: dict[str, str] = {}
     others: dict[str, str] = {}
-    for address, facts in client.scheduler_info(n_workers=-1)["workers"].items():
+    dask: Any = client  # Dask's own methods have no types
+    # `scheduler_info` would wait for ever.
+    told = dask.sync(dask.scheduler.identity, n_workers=-1, callback_timeout=_ANSWER_S)
+    for address, facts in told["workers"].items():
         name, different = str(facts["name"]), lacking(facts["resources"])
         if different:
             others[name] = different
@@ -222,11 +231,21 @@ class _Listener:
 
 def _watch(cluster: Cluster, ended: threading.Event) -> None:
     since: float | None = None
+    silent = 0
     while not ended.wait(_WATCH_S):
         try:
             there = bool(fitting(cluster.client)[0])
+        except TimeoutError:
+            silent += 1
+            if silent == _WARN_AFTER:
+                log.warning("the scheduler %s does not answer; it is waited for", cluster.address)
+            if silent >= _ENOUGH:
+                cluster.give_up(SchedulerLost(str(cluster.address)))
+                return
+            continue
         except Exception:  # the scheduler is away: its futures end by themselves
             continue
+        silent = 0
         if there:
             since = None
         elif since is None:

@@ -7,6 +7,8 @@ these pages leave open is in its sources (release 3.10.7: src/bind.cpp, src/engi
   while the chip computes. Between arrays it keeps the lock, converts integers, and takes float16 for float32.
 - A tensor's `asnumpy` gives a copy, which float16 leaves as uint16; `update_data` takes just the tensor's own type.
 - It does not know zero points. A launch that the runtime refuses is only logged.
+
+A chip that hangs may keep a call for ever, so that each is made in a thread that can be left behind (`watched`).
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import math
 import threading
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Optional, Tuple, Type
+from typing import Any, Callable, NamedTuple, Optional, Tuple, Type, TypeVar
 
 import numpy as np
 
@@ -30,11 +32,20 @@ from inference.engines.base import (
 )
 from inference.engines.sophon_sdk import Device, find_sail, open_device
 from inference.engines.stored import SCALED, real_numbers
+from inference.engines.watched import GivenUp, Overdue, Watched
 from inference.errors import EngineError, ModelError
+
+T = TypeVar("T")
 
 _INPUT_DTYPES = ("float32", "int8", "uint8")
 _OUTPUT_DTYPES = ("float32", "float16", *SCALED)
 _UNSCALED = ("float32", "float16")
+
+LOAD_S = 300.0
+"""Longest wait for a model to be loaded, most of which is copying its weights."""
+
+ANSWER_S = 60.0
+"""Longest wait for one batch. The slowest model that is known takes less than two seconds."""
 
 
 class _Loaded(NamedTuple):
@@ -65,27 +76,20 @@ class SailEngine:
             EngineNotFound: The vendor's module is not here.
             ModelError: The file is missing or damaged, is for another chip than the device's, is no CenterNet of ours,
                 or sail says other things about it than it does itself.
-            EngineError: There is no such device, or the vendor's runtime refuses the model.
+            EngineError: There is no such device, it does not answer, or the vendor's runtime refuses the model.
         """
         path = Path(bmodel)
         described = read_sound_bmodel(path, chip)
         sail = find_sail()
         self.device = device
-        found = open_device(sail, device)
-        if found.chip is not None and found.chip != described.chip:
-            raise ModelError(
-                f"{path} is for {described.chip}, but device {device} is a {found.chip}: choose the release's file in "
-                f"the folder {found.chip}, or run this one in the simulator",
-                path,
-            )
         self._turn = threading.Lock()
-        engine = _load(sail, path, found, described.chip)
-        graph, given, made = _described_by(engine, path)
-        _check_against_file(graph, given, made, described, path)
-        _check_types(given, made, described, path)
-        self._info = EngineInfo("sail", described.chip, given, _taken_dtype(given), made)
-        check_contract(self._info)
-        self._loaded: Optional[_Loaded] = _with_tensors(sail, engine, graph, self._info, device)
+        self._watched = Watched(f"centernet-sail-{device}")
+        self._loaded: Optional[_Loaded]
+        try:
+            self._info, self._loaded = self._in_time(lambda: _brought(sail, path, described, device), LOAD_S)
+        except BaseException:
+            self._watched.close()
+            raise
 
     @property
     def info(self) -> EngineInfo:
@@ -103,12 +107,15 @@ class SailEngine:
             loaded = self._loaded
             if loaded is None:
                 raise EngineError("the model was closed; load it again")
-            return run_in_slices(batch, self._info.batch, lambda full: self._run_full(loaded, full))
+            return run_in_slices(
+                batch, self._info.batch, lambda full: self._in_time(lambda: self._run_full(loaded, full), ANSWER_S)
+            )
 
     def close(self) -> None:
-        """Free the model. May be called twice."""
+        """Free the model; a call that is under way in another thread fails. May be called twice."""
         # sail has no call for this: the device's memory is freed with the objects.
         self._loaded = None
+        self._watched.close()
 
     def __enter__(self) -> SailEngine:
         return self
@@ -117,6 +124,17 @@ class SailEngine:
         self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
     ) -> None:
         self.close()
+
+    def _in_time(self, work: Callable[[], T], limit_s: float) -> T:
+        try:
+            return self._watched.call(work, limit_s)
+        except Overdue as overdue:
+            raise EngineError(
+                f"device {self.device} has not answered within {limit_s:g} s and takes no further call. See what "
+                "bm-smi and dmesg say of it; a chip that hangs needs a reset by its driver, or a reboot"
+            ) from overdue
+        except GivenUp as given_up:
+            raise EngineError("the model was closed while it was at work; load it again") from given_up
 
     def _run_full(self, loaded: _Loaded, batch: np.ndarray) -> np.ndarray:
         given, made = self._info.input, self._info.output
@@ -134,6 +152,24 @@ class SailEngine:
                 f"{list(made.shape)}"
             )
         return real_numbers(heads, made.scale)
+
+
+def _brought(sail: Any, path: Path, described: BmodelInfo, number: int) -> Tuple[EngineInfo, _Loaded]:
+    """Load a model onto a device, and make sure that both are what they should be."""
+    device = open_device(sail, number)
+    if device.chip is not None and device.chip != described.chip:
+        raise ModelError(
+            f"{path} is for {described.chip}, but device {number} is a {device.chip}: choose the release's file in the "
+            f"folder {device.chip}, or run this one in the simulator",
+            path,
+        )
+    engine = _load(sail, path, device, described.chip)
+    graph, given, made = _described_by(engine, path)
+    _check_against_file(graph, given, made, described, path)
+    _check_types(given, made, described, path)
+    info = EngineInfo("sail", described.chip, given, _taken_dtype(given), made)
+    check_contract(info)
+    return info, _with_tensors(sail, engine, graph, info, number)
 
 
 def _load(sail: Any, path: Path, device: Device, chip: str) -> Any:

@@ -14,6 +14,7 @@ the standard output; below FOLDER it keeps
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import hashlib
 import json
 import os
@@ -42,7 +43,9 @@ _MAX_REPORT = 16 << 20
 def look(folder: Path) -> None:
     """Print what `python -m inference doctor` finds; null and the reason where the package cannot say it."""
     command = [sys.executable, "-m", "inference", "doctor", "--json"]
-    done = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    done = subprocess.run(
+        command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, check=False, preexec_fn=end_with_us
+    )
     try:
         found, problem = json.loads(done.stdout.decode()), ""
     except ValueError:
@@ -109,7 +112,12 @@ def run(folder: Path, *arguments: str) -> None:
     command = [sys.executable, "-m", "inference", "validate", *arguments, "--report", str(report)]
     try:
         child = subprocess.Popen(
-            command, cwd=work, stdin=subprocess.DEVNULL, stdout=sys.stderr.fileno(), start_new_session=True
+            command,
+            cwd=work,
+            stdin=subprocess.DEVNULL,
+            stdout=sys.stderr.fileno(),
+            start_new_session=True,
+            preexec_fn=end_with_us,  # noqa: PLW1509
         )
         threading.Thread(target=end_with_input, args=(child,), daemon=True).start()
         status = child.wait()
@@ -117,6 +125,13 @@ def run(folder: Path, *arguments: str) -> None:
     finally:
         shutil.rmtree(work, ignore_errors=True)
     say({"status": status, "report": text})
+
+
+def end_with_us() -> None:
+    """In a process that is about to become another program: let it end when this one does, however this one ends."""
+    # PR_SET_PDEATHSIG, prctl(2). Here are no threads yet, with which running this would be unsafe.
+    with contextlib.suppress(Exception):  # a Python without ctypes
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
 def end_with_input(child: subprocess.Popen[bytes]) -> None:

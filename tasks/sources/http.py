@@ -54,9 +54,12 @@ def download(url: str, part: Part, job: Job) -> None:
             total = size if body.total is None else body.total
             _refuse_unbounded(body, part.expected, job)
             check_room(part.path, (total or 0) - body.offset, job.options.reserve)
+            # Before what is here is given up for it: a login page in answer to a range must not cost all that came.
+            start = read_chunk(response, CHUNK, job)
+            _refuse_page(start, body, part)
             part.accept(url, body.offset, body.validator)
             job.meter.begin(body.offset, total)
-            _receive(response, part, total, job)
+            _receive(response, start, part, total, job)
             if total is not None and part.have < total:
                 reason = f"ended after {part.have:,} of {total:,} bytes{body.note}"
                 raise MirrorFailure(FailureKind.PASSING, reason)
@@ -76,22 +79,25 @@ def _refuse_unbounded(body: rules.Body, expected: Expected, job: Job) -> None:
         raise MirrorFailure(FailureKind.REFUSED, f"sent no plain bytes{body.note}")
 
 
-def _receive(response: requests.Response, part: Part, total: int | None, job: Job) -> None:
+def _refuse_page(start: bytes, body: rules.Body, part: Part) -> None:
+    wants_html = part.target.suffix.lower() in (".html", ".htm")
+    if body.offset == 0 and not wants_html and rules.looks_like_html(start):
+        raise MirrorFailure(FailureKind.WRONG_BYTES, "sent a web page, such as a login page")
+
+
+def _receive(response: requests.Response, chunk: bytes, part: Part, total: int | None, job: Job) -> None:
     limit = job.options.max_bytes if total is None else total
     watch = RateWatch(job.options.min_rate, job.options.rate_window_s, job.clock.monotonic())
-    wants_html = part.target.suffix.lower() in (".html", ".htm")
     while part.have < limit:
         job.check()
-        chunk = read_chunk(response, CHUNK, job)
         if not chunk:
             return
-        if part.have == 0 and not wants_html and rules.looks_like_html(chunk):
-            raise MirrorFailure(FailureKind.WRONG_BYTES, "sent a web page, such as a login page", discard=True)
         if part.have + len(chunk) > limit:
             raise _too_long(limit)
         part.write(chunk)
         job.meter.advance(len(chunk))
         watch.note(len(chunk), job.clock.monotonic())
+        chunk = read_chunk(response, CHUNK, job) if part.have < limit else b""
     if _has_more(response, job):
         raise _too_long(limit)
 

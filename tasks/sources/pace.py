@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import requests
 import tenacity
 
+from artifacts.remote.bounded import bound
 from tasks.errors import DownloadStopped, FailureKind, MirrorFailure
 from tasks.sources.meter import Meter
 from tasks.sources.model import Options
@@ -83,6 +84,7 @@ class Job:
         """The calling thread's own connections: a session is not promised to be safe between threads."""
         if not hasattr(self._own, "session"):
             self._own.session = _Session()
+            bound(self._own.session)
             self._own.session.headers["User-Agent"] = "centernet-sophon"
             self._sessions.append(self._own.session)
         session: requests.Session = self._own.session

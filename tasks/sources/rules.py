@@ -19,7 +19,9 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PASSING = frozenset({408, 425, 429})
 _MISSING = frozenset({404, 410})
 _FIRST_SERVER_ERROR = 500
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+# No longer than a number of bytes can be: of more than 4300 digits Python makes none.
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)")
+_LENGTH = re.compile(r"[0-9]{1,18}")
 
 
 class Resume(BaseModel):
@@ -88,9 +90,11 @@ def judge(status: int, headers: Mapping[str, str], resume: Resume, size: int | N
     refuse_error(status, headers, now, resume.have)
     body = _partial(headers, resume) if status == HTTPStatus.PARTIAL_CONTENT else _whole(headers)
     if size is not None and body.total is not None and body.total != size:
-        raise MirrorFailure(
-            FailureKind.WRONG_BYTES, f"has {body.total:,} bytes where {size:,} are expected{body.note}", discard=True
-        )
+        page = "; it is a web page, such as a login page" if "html" in headers.get("Content-Type", "").lower() else ""
+        # What is here already is kept where the whole file was sent in place of a range: that may be anything.
+        partial = status == HTTPStatus.PARTIAL_CONTENT
+        reason = f"has {body.total:,} bytes where {size:,} are expected{body.note}{page}"
+        raise MirrorFailure(FailureKind.WRONG_BYTES, reason, discard=partial)
     return body
 
 
@@ -127,7 +131,7 @@ def _phrase(status: int) -> str:
 def _whole(headers: Mapping[str, str]) -> Body:
     chunked = "chunked" in headers.get("Transfer-Encoding", "").lower()
     length = headers.get("Content-Length", "").strip()
-    total = int(length) if length.isdecimal() and not chunked else None
+    total = int(length) if _LENGTH.fullmatch(length) and not chunked else None
     encoding = headers.get("Content-Encoding", "identity").strip().lower()
     # The bytes are taken as they come: a file that is compressed itself is often labelled so. The digest decides.
     note = "" if encoding == "identity" else f" (it came encoded as {encoding}, which was not asked for)"
@@ -188,7 +192,7 @@ def retry_after_s(text: str | None, now: float) -> float | None:
         return float(text)
     try:
         return max(0.0, parsedate_to_datetime(text).timestamp() - now)
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError, IndexError, OverflowError):
         return None
 
 

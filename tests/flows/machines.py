@@ -117,6 +117,11 @@ class Machines:
         self._process.kill()
         self._process.wait()
 
+    def freeze(self, number: int = signal.SIGSTOP) -> None:
+        """Stop the scheduler without ending it, or let it go on by SIGCONT."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
     @property
     def settings(self) -> tuple[str, ...]:
         """What a build has to be told to use them."""

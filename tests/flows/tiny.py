@@ -102,10 +102,17 @@ class TinyBuild(BuildFolder):
         runs = [path.stem for path in self.workspace.journals.glob("*.jsonl")]
         return [entry for run in runs for entry in journal.read(self.workspace, run) if entry.slot == slot]
 
-    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-        """Start the build as a process of its own."""
+    def start(self, *arguments: str, preamble: str = "", **environment: str) -> subprocess.Popen[str]:
+        """Start the build as a process of its own, which runs a preamble first."""
         (self.folder / "toolchain.json").write_text(self.toolchain.model_dump_json())
-        command = [sys.executable, "-c", PROGRAM, str(self.folder / "toolchain.json"), "--profile", str(self.profile)]
+        command = [
+            sys.executable,
+            "-c",
+            preamble + PROGRAM,
+            str(self.folder / "toolchain.json"),
+            "--profile",
+            str(self.profile),
+        ]
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
         return subprocess.Popen(
             [*command, *arguments],

@@ -178,6 +178,21 @@ def test_an_upload_that_fails_half_way_is_begun_again(root: Path, liar: Liar, mo
     assert set(liar.blobs) == {blob.digest for blob in packed(root, "1.0.0").blobs}
 
 
+@pytest.mark.parametrize("times", [1, 99])
+def test_what_was_acknowledged_and_is_not_there_is_sent_again_or_told(
+    root: Path, liar: Liar, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    published(root)
+    lie_to_uploads(monkeypatch, "do_PUT", [Answer(201, {}, b"")] * times)
+    if times > 1:
+        with pytest.raises(RegistryMisbehaved, match=r"it took sha256:\w+ and has none of \d+ bytes right after"):
+            pushed(root, liar)
+        assert written(liar) == []
+    else:
+        assert pushed(root, liar).changed
+        assert set(liar.blobs) == {blob.digest for blob in packed(root, "1.0.0").blobs}
+
+
 def test_a_refused_upload_says_why(root: Path, liar: Liar, monkeypatch: pytest.MonkeyPatch) -> None:
     published(root)
     body = b'{"errors":[{"code":"SIZE_INVALID","message":"too large"}]}'
@@ -212,7 +227,8 @@ def test_an_upload_elsewhere_carries_no_authorization(root: Path, liar: Liar, mo
         push(root, "1.0.0", target(liar), access=access, limits=QUICK)
         assert elsewhere.count("PUT", "digest=sha256") == 1
         assert all("authorization" not in one.headers for one in elsewhere.asked)
-    assert len(liar.blobs) == len(packed(root, "1.0.0").blobs) - 1
+    # What went there is not here, and was sent again.
+    assert len(liar.blobs) == len(packed(root, "1.0.0").blobs)
 
 
 def test_a_server_that_changes_what_it_stores_is_found_out(

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -15,8 +19,9 @@ from tasks.devices import agent
 from tasks.devices.failures import install_command
 from tasks.devices.link import Link, command_line
 from tasks.devices.steps import look
-from tasks.errors import DevicePythonMissing, ReportRefused
+from tasks.errors import ConnectionLost, DeviceError, DevicePythonMissing, ReportRefused
 from tests.tasks.devices.support import INT8, NAME, Bench, StandIn, delivered, local_device, validated
+from tests.tasks.toolchain.fakes import wait_until_gone
 
 DATA = b"some bytes"
 DIGEST = digest_bytes(DATA)
@@ -38,6 +43,33 @@ def test_a_report_of_another_model_is_refused(made: StandIn, found: Bench) -> No
     made.switch("other-model", DIGEST)
     with pytest.raises(ReportRefused, match=f"about another model: {DIGEST} instead of"):
         validated(found, local_device(made))
+
+
+def test_what_hangs_in_this_machine_is_ended_at_its_limit(made: StandIn, found: Bench) -> None:
+    made.switch("hold")
+    device = local_device(made).model_copy(update={"run_timeout": 5.0})
+    with pytest.raises(ConnectionLost, match="still at work after 5 s"):
+        validated(found, device)
+    assert wait_until_gone([int((made.folder / "pid").read_text())])
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_nothing_goes_on_without_the_agent(made: StandIn, found: Bench, number: int) -> None:
+    made.switch("hold")
+    agents: list[int] = []
+
+    def end() -> None:
+        while not (made.folder / "pid").exists():
+            time.sleep(0.02)
+        status = Path(f"/proc/{(made.folder / 'pid').read_text()}/status").read_text()
+        agents.append(int(status.split("PPid:")[1].split()[0]))
+        os.kill(agents[0], number)
+
+    thread = threading.Thread(target=end, daemon=True)
+    thread.start()
+    with pytest.raises(DeviceError, match=f"ended with status -{number}"):
+        validated(found, local_device(made).model_copy(update={"run_timeout": 60.0}))
+    assert wait_until_gone([*agents, int((made.folder / "pid").read_text())])
 
 
 def test_a_python_that_is_not_there_is_named(found: Bench) -> None:
