@@ -93,7 +93,7 @@ def materialise(files: ReleaseFiles, store: ContentStore, folder: Path, *, repla
     if _holds(folder, files):
         return folder
     in_use = _in_use(folder)
-    if in_use and not (replace and (folder / RECORD_TITLE).is_file()):
+    if in_use and not (replace and ((folder / RECORD_TITLE).is_file() or _is_part_of(folder, files))):
         raise LayoutError(f"{folder} exists and holds something else: choose another folder, or remove this one.")
     with storage_errors(parent):
         try:
@@ -141,6 +141,14 @@ def _holds(folder: Path, files: ReleaseFiles) -> bool:
             for title, path in there.items()
         )
     return False
+
+
+def _is_part_of(folder: Path, files: ReleaseFiles) -> bool:
+    """Tell whether a folder is this very release that lost its record: all there is its own, and some of it whole."""
+    there = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    ours = [title for title in there if title in files.blobs or title.startswith(f"{RECORD_TITLE}/")]
+    whole = [title for title in ours if title in files.blobs and digest_file(there[title]) == files.blobs[title].digest]
+    return len(ours) == len(there) and bool(whole)
 
 
 def _copy(store: ContentStore, blob: Blob, target: Path) -> None:

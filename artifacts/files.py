@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Optional, Tuple, Union
 
-from artifacts.errors import LockTimeout, NoSpace, StoreNotWritable
+from artifacts.errors import FolderInTheWay, LockTimeout, NoSpace, StoreNotWritable
 
 FILE_MODE = 0o644
 _PART = ".part"
@@ -42,6 +42,7 @@ def storage_errors(path: PathLike) -> Iterator[None]:
         NoSpace: ENOSPC or EDQUOT in the body.
         StoreNotWritable: EROFS, EACCES, EPERM or ENOTDIR in the body, or a file in a folder's place, on the path, below
             it or on the way to it.
+        FolderInTheWay: A folder in a file's place there.
     """
     try:
         yield
@@ -50,6 +51,9 @@ def storage_errors(path: PathLike) -> Iterator[None]:
             raise NoSpace(Path(path), free_bytes(path)) from error
         if error.errno in _NOT_WRITABLE and _is_near(error.filename, path):
             raise StoreNotWritable(Path(path), error.strerror or str(error)) from error
+        if error.errno == errno.EISDIR and _is_near(error.filename, path):
+            # Of a rename, the second name is what is in the way.
+            raise FolderInTheWay(Path(os.fsdecode(error.filename2 or error.filename or path))) from error
         # What mkdir says of a file where a folder should be.
         if isinstance(error, FileExistsError) and _is_near(error.filename, path) and Path(error.filename).is_file():
             raise StoreNotWritable(Path(path), f"{error.filename} is a file, not a folder") from error

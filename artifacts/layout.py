@@ -12,12 +12,12 @@ from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 from artifacts import media
 from artifacts.digest import check_digest, digest_bytes, digest_file
-from artifacts.errors import ArtifactError, DamagedBlob, LayoutError, MissingBlob, UnknownTag
+from artifacts.errors import ArtifactError, DamagedBlob, LayoutError, MissingBlob, TagExists, UnknownTag
 from artifacts.export import ReleaseFiles, materialise
 from artifacts.files import PathLike, locked
 from artifacts.in_use import in_use
-from artifacts.layout_index import INDEX_FILE, LOCK_FILE, is_layout, load_index, make_layout, write_index
-from artifacts.layout_tags import TagChange, changes_for, empty_index, entries_of, find, is_trust_tag, retagged, tag_of
+from artifacts.layout_index import INDEX_FILE, LOCK_FILE, load_index, make_layout, write_index
+from artifacts.layout_tags import TagChange, changes_for, entries_of, find, is_trust_tag, retagged, tag_of
 from artifacts.oci import MAX_MANIFEST_BYTES, RECORD_TITLE, Child, build, parse, read_index, read_manifest
 from artifacts.release import MAX_RECORD_BYTES, ReleaseRecord
 from artifacts.store import Blob, ContentStore, Problem
@@ -60,9 +60,9 @@ def publish(
     blobs = {title: Blob(digest=digest_file(path), size=path.stat().st_size) for title, path in sources.items()}
     built = build(record, blobs)
     changes = changes_for(built, tags)
-    retagged(load_index(root) if is_layout(root) else empty_index(), changes)  # refuse before writing anything
     make_layout(root)
     store = store_of(root)
+    _refuse_early(root, changes)
     with in_use(root):
         written = [_ensure_file(store, blob, sources[title], title) for title, blob in blobs.items()]
         written += [_ensure_bytes(store, data) for data in (built.record, *built.manifests.values(), built.index_json)]
@@ -245,6 +245,21 @@ def small_blob(root: Path, digest: str, limit: int) -> bytes:
     if digest_bytes(data) != digest:
         raise DamagedBlob(digest, path, f"its bytes hash to {digest_bytes(data)}", advice=store.advice)
     return data
+
+
+def _refuse_early(root: Path, changes: Sequence[TagChange]) -> None:
+    """Find out before anything is written whether the tags can be set."""
+    try:
+        retagged(load_index(root), changes)
+    except TagExists as error:
+        try:
+            small_blob(root, check_digest(error.existing), MAX_MANIFEST_BYTES)
+        except (ArtifactError, OSError) as problem:
+            raise LayoutError(
+                f"The tag {error.tag!r} names {error.existing}, which is damaged or not there: index.json or that file "
+                f"has decayed ({problem}) Restore the registry {root} from the backup; a new version would hide it."
+            ) from error
+        raise
 
 
 def _ensure_file(store: ContentStore, blob: Blob, source: Path, title: str) -> bool:

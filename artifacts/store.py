@@ -258,14 +258,21 @@ class ContentStore:
             self._blobs.mkdir(parents=True, exist_ok=True)
             for folder in (self.root.parent, self.root, self._blobs.parent):
                 fsync_folder(folder)
+        path = self._path(blob)
         with locked(self.root / _LOCK_NAME):
-            part.replace(self._path(blob))
+            if path.is_dir() and not path.is_symlink():
+                self._quarantine.mkdir(exist_ok=True)
+                path.replace(self._aside(path))
+            part.replace(path)
         fsync_folder(self._blobs)
+
+    def _aside(self, path: Path) -> Path:
+        return self._quarantine / f"{path.name}-{secrets.token_hex(4)}"
 
     def _set_aside(self, path: Path, hashed: BinaryIO) -> Optional[Path]:
         # Under the lock and only the very file that was hashed: another process may just have stored a sound one. The
         # hashed file is still open, or the sound one could have got its inode number.
-        aside = self._quarantine / f"{path.name}-{secrets.token_hex(4)}"
+        aside = self._aside(path)
         with suppress(StoreNotWritable, FileNotFoundError), locked(self.root / _LOCK_NAME), storage_errors(self.root):
             if os.path.samestat(path.stat(), os.fstat(hashed.fileno())):
                 self._quarantine.mkdir(exist_ok=True)
