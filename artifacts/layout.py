@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 from artifacts import media
+from artifacts.checking import Problem, Told
 from artifacts.digest import check_digest, digest_bytes, digest_file
 from artifacts.errors import ArtifactError, DamagedBlob, LayoutError, MissingBlob, TagExists, UnknownTag
 from artifacts.export import ReleaseFiles, materialise
@@ -20,7 +21,7 @@ from artifacts.layout_index import INDEX_FILE, LOCK_FILE, load_index, make_layou
 from artifacts.layout_tags import TagChange, changes_for, entries_of, find, is_trust_tag, retagged, tag_of
 from artifacts.oci import MAX_MANIFEST_BYTES, RECORD_TITLE, Child, build, parse, read_index, read_manifest
 from artifacts.release import MAX_RECORD_BYTES, ReleaseRecord
-from artifacts.store import Blob, ContentStore, Problem
+from artifacts.store import Blob, ContentStore
 from artifacts.variant import Record
 
 
@@ -172,8 +173,12 @@ def export(
     return materialise(files, store_of(root), Path(folder), replace=replace)
 
 
-def check(layout_root: PathLike) -> List[Problem]:
+def check(layout_root: PathLike, told: Optional[Told] = None) -> List[Problem]:
     """Look at everything in the layout: every blob is hashed, every tag followed to the last file.
+
+    Args:
+        layout_root: The layout's folder.
+        told: Called with the bytes of each blob when it was looked at.
 
     Returns:
         What is wrong; empty for a sound layout.
@@ -185,7 +190,7 @@ def check(layout_root: PathLike) -> List[Problem]:
             find({"manifests": entries}, tag)
     except ArtifactError as error:
         return [Problem(root, str(error))]
-    problems = store_of(root).verify_all()
+    problems = store_of(root).verify_all(told)
     for entry in entries:
         # What other tools attach may be anything; our own signatures are hashed above like every blob.
         if entry.get("mediaType") in (media.INDEX, media.MANIFEST) and not is_trust_tag(tag_of(entry) or ""):

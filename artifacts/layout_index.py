@@ -18,8 +18,8 @@ LOCK_FILE = ".index.lock"
 
 _LAYOUT_VERSION = "1.0.0"
 _RESTORE = (
-    "Restore it from the backup: the releases lie in blobs/ still, only what they are called is lost. Where nothing was "
-    "ever published, remove the folder"
+    "Restore it from the backup: the releases lie in blobs/ still, only what they are called is lost. Where nothing "
+    "was ever published, remove the folder"
 )
 
 
@@ -112,5 +112,5 @@ def _read(root: Path, name: str) -> Dict[str, Any]:
     except FileNotFoundError:
         reason = "it is not there"
     except (LayoutError, OSError) as error:
-        reason = str(error)
+        reason = str(error).partition(": it was damaged")[0]
     raise LayoutError(f"{root / name} cannot be used: {reason.rstrip('.')}. {_RESTORE}.")

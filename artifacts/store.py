@@ -19,11 +19,12 @@ import shutil
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO, ContextManager, List, NamedTuple, Optional
+from typing import BinaryIO, ContextManager, List, Optional
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from typing_extensions import Annotated
 
+from artifacts.checking import Problem, Told, Wanted, check_files, why_unsound
 from artifacts.digest import CHUNK_BYTES, check_digest, digest_bytes, digest_stream, hex_of
 from artifacts.errors import MAKE_AGAIN, DamagedBlob, MissingBlob, StoreNotWritable
 from artifacts.files import PathLike, fsync_folder, locked, storage_errors
@@ -50,13 +51,6 @@ class Blob(BaseModel):
     def of(cls, data: bytes) -> Blob:
         """Return the name of some bytes."""
         return cls(digest=digest_bytes(data), size=len(data))
-
-
-class Problem(NamedTuple):
-    """Something found wrong in a store or a layout."""
-
-    path: Path
-    reason: str
 
 
 class ContentStore:
@@ -218,24 +212,22 @@ class ContentStore:
         """
         return sweep_scratch(self._scratch) + sweep_parts(self.incoming, _PART_KEPT_S)
 
-    def verify_all(self) -> List[Problem]:
+    def verify_all(self, told: Optional[Told] = None) -> List[Problem]:
         """Hash every stored blob and report what is wrong; changes nothing.
 
+        Args:
+            told: Called with the bytes of each when it was looked at.
+
         Returns:
-            One entry for each damaged or unreadable blob and each stray file, in the order of names.
+            One entry for each damaged or unreadable blob and each stray file, the strays first.
         """
-        problems: List[Problem] = []
-        for path in sorted(self._blobs.iterdir()) if self._blobs.is_dir() else []:
-            if re.fullmatch(r"[0-9a-f]{64}", path.name) is None:
-                problems.append(Problem(path, "is no blob: its name is not a digest"))
-                continue
-            try:
-                with path.open("rb") as stream:
-                    reason = _why_unsound(stream, Blob(digest="sha256:" + path.name, size=path.stat().st_size))
-            except OSError as error:
-                reason = str(error)
-            problems += [Problem(path, reason)] if reason else []
-        return problems
+        paths = sorted(self._blobs.iterdir()) if self._blobs.is_dir() else []
+        strays = [path for path in paths if re.fullmatch(r"[0-9a-f]{64}", path.name) is None]
+        wanted = [Wanted(path, f"sha256:{path.name}") for path in paths if path not in set(strays)]
+        return [
+            *(Problem(path, "is no blob: its name is not a digest") for path in strays),
+            *check_files(wanted, told),
+        ]
 
     def _path(self, blob: Blob) -> Path:
         return self._blobs / hex_of(blob.digest)
@@ -282,11 +274,7 @@ class ContentStore:
 
 
 def _why_unsound(stream: BinaryIO, blob: Blob) -> Optional[str]:
-    size = os.fstat(stream.fileno()).st_size
-    if size != blob.size:
-        return f"it has {size} bytes instead of {blob.size}"
-    found = digest_stream(stream)
-    return None if found == blob.digest else f"its bytes hash to {found}"
+    return why_unsound(stream, blob.digest, blob.size)
 
 
 def _link_or_copy(source: Path, part: Path, blob: Blob) -> None:
