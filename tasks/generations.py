@@ -72,11 +72,24 @@ def _set_aside_what_is_no_file(workspace: Workspace, key: str) -> None:
     for path in (workspace.records / key, workspace.records / ".locks" / key):
         # A link in a lock's place locks as well, and somebody may hold it.
         if path.is_dir() or (path.is_symlink() and path.parent == workspace.records):
-            log.warning("%s is no file of ours: set aside", path)
-            aside = workspace.content.root / "quarantine" / f"{path.name}-{secrets.token_hex(4)}"
-            with storage_errors(aside.parent), suppress(FileNotFoundError):
-                aside.parent.mkdir(exist_ok=True)
-                path.replace(aside)
+            set_aside(workspace, path)
+
+
+def set_aside(workspace: Workspace, path: Path) -> None:
+    """Move something out of the way that is no file of ours, for somebody to look at.
+
+    Args:
+        workspace: Where the quarantine is.
+        path: What lies there in a file's place.
+
+    Raises:
+        StoreNotWritable: It cannot be moved.
+    """
+    log.warning("%s is no file of ours: set aside", path)
+    aside = workspace.content.root / "quarantine" / f"{path.name}-{secrets.token_hex(4)}"
+    with storage_errors(aside.parent), suppress(FileNotFoundError):
+        aside.parent.mkdir(exist_ok=True)
+        path.replace(aside)
 
 
 def _kept(store: ResultStore, key: str, result: Record, workspace: Workspace, here: bool) -> bool:

@@ -1,28 +1,16 @@
-"""Cache records that tell when they have decayed: JSON, with a digest of itself.
-
-A record names its bytes by digest, but holds numbers too, such as an accuracy. One flipped bit makes another number of
-one, which is as good JSON as before, and which the gate and the release would believe.
-"""
+"""Cache records as Prefect writes and reads them: sealed."""
 
 from __future__ import annotations
 
-import hashlib
-import re
 from typing import Any
 
 from prefect.serializers import JSONSerializer
 from pydantic import Field
 
-KIND = "sealed-json"
-
-_SEALED = re.compile(rb"(?P<seal>[0-9a-f]{64}) (?P<text>.*)", re.DOTALL)
+from tasks.seal import KIND, seal, unsealed
 
 
-class Unsealed(ValueError):
-    """What was read is not what was written."""
-
-
-class SealedSerializer(JSONSerializer):  # type: ignore[type-arg]  # a parameter would be registered as another class
+class SealedSerializer(JSONSerializer):  # with a parameter that would be registered as another class
     """Prefect's JSON, after the SHA-256 of it; Prefect finds it by the name that a record bears.
 
     The digest is written without `sha256:`, or cleaning would take it for one of stored bytes.
@@ -41,23 +29,3 @@ class SealedSerializer(JSONSerializer):  # type: ignore[type-arg]  # a parameter
             Unsealed: It has decayed.
         """
         return super().loads(unsealed(blob))
-
-
-def seal(text: bytes) -> bytes:
-    """Put the digest of a text before it."""
-    return hashlib.sha256(text).hexdigest().encode() + b" " + text
-
-
-def unsealed(data: bytes) -> bytes:
-    """Return what was sealed.
-
-    Args:
-        data: What `SealedSerializer.dumps` gave.
-
-    Raises:
-        Unsealed: It has decayed.
-    """
-    found = _SEALED.fullmatch(data)
-    if found is None or hashlib.sha256(found["text"]).hexdigest().encode() != found["seal"]:
-        raise Unsealed("it is not what was written: its digest is another one")
-    return found["text"]

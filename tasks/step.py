@@ -37,7 +37,7 @@ from artifacts.files import atomic_write
 from tasks.errors import KeyFailure
 from tasks.exchange.machine import own, own_workspace, tell
 from tasks.exchange.sharing import hand_over
-from tasks.generations import usable_key
+from tasks.generations import set_aside, usable_key
 from tasks.journal import NAMED_CHANGES, Entry, Outcome, append
 from tasks.keys import Fields, changes, key_fields, key_of
 from tasks.locks import FlockLockManager
@@ -218,7 +218,10 @@ def _explanation(workspace: Workspace, slot: str) -> Path:
 
 
 def _remember(workspace: Workspace, slot: str, fields: Fields) -> None:
-    atomic_write(_explanation(workspace, slot), json.dumps(fields, sort_keys=True).encode())
+    path = _explanation(workspace, slot)
+    if path.is_dir():
+        set_aside(workspace, path)  # nobody's build should end for the sake of an explanation
+    atomic_write(path, json.dumps(fields, sort_keys=True).encode())
 
 
 def _remembered(workspace: Workspace, slot: str) -> Fields | None:

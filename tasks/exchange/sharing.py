@@ -9,7 +9,7 @@ from artifacts.errors import DamagedBlob, MissingBlob
 from artifacts.store import Blob, ContentStore
 from tasks.errors import DamagedInExchange, NotInExchange
 from tasks.records import Record, blobs_of
-from tasks.sealed import seal, unsealed
+from tasks.seal import seal, unsealed
 from tasks.workspace import Workspace
 
 log = logging.getLogger(__name__)

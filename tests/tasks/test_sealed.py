@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.sealed import Unsealed, seal, unsealed
+from tasks.seal import Unsealed, seal, unsealed
 from tasks.workspace import Workspace
 from tests.tasks import steps_for_tests as steps
 from tests.tasks.steps_for_tests import COMPILER, Made, Part, calls

@@ -17,7 +17,7 @@ from tasks.exchange import machine
 from tasks.exchange.folder import MARK
 from tasks.exchange.machine import Machine, working_on
 from tasks.journal import Entry, Outcome
-from tasks.sealed import unsealed
+from tasks.seal import unsealed
 from tasks.toolchain.model import Toolchain
 from tasks.workspace import Workspace
 from tests.tasks import steps_for_tests as steps
