@@ -6,8 +6,9 @@ import hashlib
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import Dict, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
+from artifacts.checking import Problem, Wanted, check_files
 from artifacts.digest import CHUNK_BYTES, digest_file
 from artifacts.errors import DamagedBlob, LayoutError
 from artifacts.files import FILE_MODE, fsync_folder, storage_errors
@@ -130,6 +131,31 @@ def _in_use(folder: Path) -> bool:
     with suppress(FileNotFoundError):
         return any(folder.iterdir())
     return False
+
+
+def unlike(folder: Path, files: ReleaseFiles) -> List[Problem]:
+    """Say what of a folder is not as `materialise` would lay it out.
+
+    Args:
+        folder: The folder.
+        files: What it should hold.
+
+    Returns:
+        Path and reason of each file that is missing, another one, or one too many.
+    """
+    wanted = [Wanted(folder / title, blob.digest, blob.size) for title, blob in files.blobs.items()]
+    titles = set(files.blobs)
+    strays = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if not path.is_dir() and not {one.as_posix() for one in _above(path, folder)} & titles
+    ]
+    return [*check_files(wanted), *(Problem(path, "it is none of the release's files") for path in strays)]
+
+
+def _above(path: Path, folder: Path) -> List[Path]:
+    inside = path.relative_to(folder)
+    return [inside, *inside.parents]
 
 
 def _holds(folder: Path, files: ReleaseFiles) -> bool:

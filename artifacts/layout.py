@@ -169,7 +169,7 @@ def export(
         StoreNotWritable: The folder's parent cannot be written.
     """
     root = Path(layout_root)
-    files = _release_files(root, ref, chips)
+    files = release_files(root, ref, chips)
     return materialise(files, store_of(root), Path(folder), replace=replace)
 
 
@@ -202,14 +202,27 @@ def check(layout_root: PathLike, told: Optional[Told] = None) -> List[Problem]:
 
 
 def _walk(root: Path, digest: str) -> None:
-    files, store = _release_files(root, digest, None), store_of(root)
+    files, store = release_files(root, digest, None), store_of(root)
     for blob in (*files.blobs.values(), files.record):
         path = store.path(blob)
         if path.stat().st_size != blob.size:
             raise DamagedBlob(blob.digest, path, f"it has other than {blob.size} bytes", advice=store.advice)
 
 
-def _release_files(root: Path, ref: str, chips: Optional[Sequence[str]]) -> ReleaseFiles:
+def release_files(root: Path, ref: str, chips: Optional[Sequence[str]] = None) -> ReleaseFiles:
+    """Read which files a release has, as its record and its manifests agree.
+
+    Args:
+        root: The layout's folder.
+        ref: A tag or digest.
+        chips: Whose files; None for all.
+
+    Raises:
+        UnknownTag: Nothing there has this name.
+        LayoutError: The release has no such chip, or is inconsistent.
+        StoreError: Something on the way is missing or damaged.
+        ReleaseError: Its record cannot be used.
+    """
     digest, data = resolve(root, ref)
     if parse(data, "a manifest").get("mediaType") == media.MANIFEST:
         children = [Child(read_manifest(data).chip, Blob(digest=digest, size=len(data)))]

@@ -95,7 +95,7 @@ def _odd(root: Path, entry: Entry, entries: Sequence[Entry]) -> Iterator[str]:
     elif _is_release(entry):
         yield from _odd_release(tag, data, entries)
     elif is_trust_tag(tag):
-        about = {str(one.get('digest')).replace(':', '-') for one in entries if _is_release(one)}
+        about = {str(one.get("digest")).replace(":", "-") for one in entries if _is_release(one)}
         if tag[:_ABOUT] not in about and tag not in map(channel_tag, CHANNELS):
             yield "it is about no release that has a tag"
         ours = {*map(channel_tag, CHANNELS), *(f"{one}{_SIGNATURE}" for one in about)}

@@ -178,6 +178,6 @@ def _quarantine(root: Path) -> Iterator[str]:
     found = entries(root / "quarantine")
     if found:
         yield (
-            f"damaged earlier and set aside, for you to look at: {counted(len(found), 'file')} in {root / 'quarantine'}; "
-            "again and again there means a failing disk"
+            f"damaged earlier and set aside, for you to look at: {counted(len(found), 'file')} in {root / 'quarantine'}"
+            "; again and again there means a failing disk"
         )
