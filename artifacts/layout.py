@@ -184,13 +184,13 @@ def check(layout_root: PathLike, told: Optional[Told] = None) -> List[Problem]:
         What is wrong; empty for a sound layout.
     """
     root = Path(layout_root)
+    problems = store_of(root).verify_all(told)
     try:
         entries = entries_of(load_index(root))
         for tag in filter(None, map(tag_of, entries)):
             find({"manifests": entries}, tag)
     except ArtifactError as error:
-        return [Problem(root, str(error))]
-    problems = store_of(root).verify_all(told)
+        return [Problem(root, str(error)), *problems]
     for entry in entries:
         # What other tools attach may be anything; our own signatures are hashed above like every blob.
         if entry.get("mediaType") in (media.INDEX, media.MANIFEST) and not is_trust_tag(tag_of(entry) or ""):

@@ -1,4 +1,4 @@
-"""A compiler whose files decayed is found: by what was written down when it was installed, or by its packages' lists."""
+"""A compiler whose files decayed is found: by what was noted when it was installed, or by its packages' lists."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tasks.errors import ToolchainDecayed
 from tasks.toolchain import contents
 from tasks.toolchain.contents import CONTENTS, READY, check_before_use, check_contents, write_contents
 from tasks.toolchain.model import Toolchain
-from tests.flows.decay import Damage, damage
+from tests.artifacts.damage import FLIPPED, KINDS, LINK, decay
 
 FILES = {
     "bin/model_deploy": b"#!/bin/sh\n",
@@ -51,8 +51,8 @@ def list_as_installers_do(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("written_down", [True, False])
-@pytest.mark.parametrize("kind", Damage)
-def test_each_file_that_decayed_is_named(folder: Path, kind: Damage, written_down: bool) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_file_that_decayed_is_named(folder: Path, kind: str, written_down: bool) -> None:
     if written_down:
         write_contents(folder)
     else:
@@ -60,8 +60,8 @@ def test_each_file_that_decayed_is_named(folder: Path, kind: Damage, written_dow
     assert check_contents(folder) == (len(FILES), [])
     for name, data in FILES.items():
         path = folder / name
-        damage(path, kind, random.Random(1), folder.parent / "elsewhere")
-        passed_over = kind is Damage.LINK and path.name == "libtpu.so"  # the compiler itself makes links there
+        decay(path, kind, random.Random(1), folder.parent / "elsewhere")
+        passed_over = kind is LINK and path.name == "libtpu.so"  # the compiler itself makes links there
         assert [problem.path for problem in check_contents(folder)[1]] == ([] if passed_over else [path])
         if path.is_dir():
             (path / "inside").unlink()
@@ -96,7 +96,7 @@ def test_a_compiler_that_decayed_is_not_used_and_not_recognised_again(folder: Pa
     check_before_use(toolchain(folder))
     contents._checked.clear()
     library = folder / "lib/python3.10/site-packages/tpu_mlir/lib/libtpu.so"
-    damage(library, Damage.FLIPPED, random.Random(1), folder)
+    decay(library, FLIPPED, random.Random(1), folder)
     with pytest.raises(ToolchainDecayed, match=r"1 of its files have changed, such as .*libtpu\.so") as caught:
         check_before_use(toolchain(folder))
     assert caught.value.paths == (library,) and not (folder / READY).exists()
