@@ -96,11 +96,14 @@ def _laid_out(root: Path, folder: Path, meter: Meter) -> Part:
         return Part(what, 1, (Trouble(what, folder, "it is no folder", Remedy.YOU, "move it away"),))
     files = _files_of(root, folder)
     found = unlike(folder, files) if files is not None else _by_its_record(folder)
+    notes = []
+    if files is None:
+        notes.append(f"only the bmodels in {folder} were compared: the registry's release cannot be read")
     sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
     meter(sum(sizes))
     strangers = _strangers(found)
     troubles = [_of_the_folder(problem, strangers) for problem in found]
-    return Part(what, len(sizes), tuple(troubles))
+    return Part(what, len(sizes), tuple(troubles), tuple(notes))
 
 
 def _of_the_folder(problem: Problem, strangers: bool) -> Trouble:

@@ -10,10 +10,10 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import NamedTuple
 
+from artifacts import layout
 from artifacts.errors import ArtifactError
 from artifacts.evidence import attach
 from artifacts.layout_audit import audit
-from artifacts.layout_index import load_index
 from flows.verifying import verify
 from settings.load import load_settings
 from tasks.signing_key import load_signer, make_key
@@ -24,6 +24,18 @@ from tests.flows.snapshot import Snapshot, files_in
 from tests.flows.tiny import TinyBuild
 
 PLACES = ("store", "registry", "release", "cache")
+
+_WHAT = {
+    "store/blobs/": "stored bytes",
+    "store/records/": "cache records",
+    "store/keys/": "explanations",
+    "store/journals/": "journals",
+    "store/": "the rest of the store",
+    "registry/blobs/": "bytes in the registry",
+    "registry/": "what makes a folder a registry",
+    "release/": "the release as plain files",
+    "cache/": "downloads and their recorded digests",
+}
 
 OTHERS = b"somebody's own\n"
 
@@ -96,13 +108,13 @@ class Decaying:
             if not _naming(path, said):
                 why = self._harmless(path, kind, before[path])
                 harmless.append(why)
-                problems += [] if why else [f"verify does not name {self._name(path)}, {kind}"]
+                problems += [] if why else [f"verify does not name {self.name(path)}, {kind}"]
         restored = []
         status, told = self._run()
         while status != 0:
             culprit = next((path for path, _ in cases if path.name in told and path not in restored), None)
             if culprit is None or "does not foresee" in told:
-                problems.append(f"{[(self._name(path), kind) for path, kind in cases]}: {told[-600:]}")
+                problems.append(f"{[(self.name(path), kind) for path, kind in cases]}: {told[-600:]}")
                 break
             problems += self._misjudged(culprit, said)
             restored.append(culprit)
@@ -122,14 +134,14 @@ class Decaying:
         remedies = {trouble.remedy for trouble in _naming(culprit, said)}
         if Remedy.YOU in remedies or not remedies:
             return []
-        return [f"verify said of {self._name(culprit)} that it {', '.join(remedies)}, and a build did not go on"]
+        return [f"verify said of {self.name(culprit)} that it {', '.join(remedies)}, and a build did not go on"]
 
     def _lost(self) -> Iterator[str]:
         try:
             if self.build.digest != self._digest:
                 yield f"latest is {self.build.digest}"
             left = [one for one in self._troubles() if one.remedy is not Remedy.NOBODY]
-            yield from (f"still: {self._name(one.path)}: {one.why}" for one in left)
+            yield from (f"still: {self.name(one.path)}: {one.why}" for one in left)
             keys = load_signer(self._key, {}).key
             yield from (f"registry: {one.reason}" for one in audit(self.build.folder / "registry", [keys]))
         except Exception as error:
@@ -138,16 +150,16 @@ class Decaying:
         for path in files_in(kept / "release", kept / "registry"):
             here = self.build.folder / path.relative_to(kept)
             if path.stat().st_size and not (here.is_file() and here.read_bytes() == path.read_bytes()):
-                yield f"{self._name(here)} is another one than before"
+                yield f"{self.name(here)} is another one than before"
         if any(path.read_bytes() != OTHERS for path in self._elsewhere.iterdir()):
             yield "a file elsewhere was written through a link"
 
     def _harmless(self, path: Path, kind: str, before: bytes) -> str:
         """Why it is of no matter that the verification does not see this; empty where it is not."""
-        place = self._name(path)
+        place = self.name(path)
         reasons = {
-            "what a registry without an index has lost is known when that is restored": (
-                place.startswith(("registry/blobs/", "release/")) and not self._index_is_sound()
+            "what is lost behind a registry that cannot be read is known when that is restored": (
+                place.startswith(("registry/blobs/", "release/")) and not self._registry_is_read()
             ),
             "a lock's content has no meaning, and a lost one is made again": place.endswith("lock")
             or "/.locks/" in place,
@@ -166,9 +178,9 @@ class Decaying:
         }
         return next((why for why, holds in reasons.items() if holds), "")
 
-    def _index_is_sound(self) -> bool:
+    def _registry_is_read(self) -> bool:
         try:
-            load_index(self.build.folder / "registry")
+            layout.release_files(self.build.folder / "registry", "latest")
         except ArtifactError:
             return False
         return True
@@ -186,7 +198,15 @@ class Decaying:
     def _restore(self, path: Path) -> None:
         self._snapshot.restore_one(path)
 
-    def _name(self, path: Path) -> str:
+    def place(self, path: Path) -> str:
+        """What a file is, for counting."""
+        name = self.name(path)
+        if name.endswith("lock") or "/.locks/" in name:
+            return "locks"
+        return next(what for start, what in _WHAT.items() if name.startswith(start))
+
+    def name(self, path: Path) -> str:
+        """A file's name inside the build's folder."""
         folder = self.build.folder
         return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
 
