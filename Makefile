@@ -5,6 +5,7 @@
 # make reliability [ONLY=kills]   kills, cuts, fills, corrupts and feeds on purpose, and writes docs/reliability.md; some hours
 # make photographs [PHOTOGRAPHS=FOLDER]    fits the sample's network to real photographs, and says how to build from it
 # make clean-store [ARGS=--yes]    what nothing needs any more: says what it would free, removes it with --yes
+# make verify-store [ARGS=--json]  hashes and reads all that builds left: says what decayed, and what becomes of it
 
 PROFILE ?= sample
 PYTHON ?= python3
@@ -24,7 +25,7 @@ DEVICE := .venv-device
 # Most tests of flows wait for a server: four processes on two cores take a quarter of the time of one. A file stays together.
 PARALLEL ?= -n 4 --dist loadfile
 
-.PHONY: build serve serve-stop clean-store photographs bench reliability test test-quick test-compiler test-device wheel lint clean
+.PHONY: build serve serve-stop clean-store verify-store photographs bench reliability test test-quick test-compiler test-device wheel lint clean
 
 build: $(READY)
 	$(RUN) -m flows.build --profile $(PROFILE) $(ARGS)
@@ -37,6 +38,9 @@ serve-stop: $(READY)
 
 clean-store: $(READY)
 	$(RUN) -m flows.clean_store --profile $(PROFILE) $(ARGS)
+
+verify-store: $(READY)
+	$(RUN) -m flows.verify_store --profile $(PROFILE) $(ARGS)
 
 photographs: $(READY)
 	$(RUN) -m tests.photographs.train --photographs $(PHOTOGRAPHS) $(ARGS)

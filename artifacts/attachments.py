@@ -27,7 +27,7 @@ from artifacts.signing import MAX_ENVELOPE_BYTES
 from artifacts.store import Blob, ContentStore
 
 _TITLE = "signature.json"
-_LOCK_FILE = ".channels.lock"
+CHANNEL_LOCK = ".channels.lock"
 
 
 class Place(Protocol):
@@ -93,7 +93,7 @@ class LayoutPlace:
     @contextmanager
     def alone(self) -> Iterator[None]:
         """See `Place.alone`."""
-        with locked(self._root / _LOCK_FILE):
+        with locked(self._root / CHANNEL_LOCK):
             yield
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import NamedTuple
-
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from typing_extensions import Annotated
 
@@ -26,10 +23,3 @@ class Blob(BaseModel):
     def of(cls, data: bytes) -> Blob:
         """Return the name of some bytes."""
         return cls(digest=digest_bytes(data), size=len(data))
-
-
-class Problem(NamedTuple):
-    """Something found wrong in a store or a layout."""
-
-    path: Path
-    reason: str

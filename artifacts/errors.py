@@ -112,6 +112,17 @@ class DiskFailed(StoreError):
         )
 
 
+class FolderInTheWay(StoreError):
+    """A folder lies where a file should be."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        super().__init__(
+            f"{path} is a folder and should be a file: something else made it, or the disk is failing. Move it away, "
+            "then run again."
+        )
+
+
 class BmodelError(ArtifactError):
     """A file is not a sound bmodel."""
 

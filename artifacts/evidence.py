@@ -31,7 +31,7 @@ SCHEMA_VERSION = "1.0"
 TITLE = "validation.json"
 MAX_EVIDENCE_BYTES = 16 << 20
 
-_LOCK_FILE = ".referrers.lock"
+REFERRERS_LOCK = ".referrers.lock"
 
 
 class Evidence(Record):
@@ -111,7 +111,7 @@ def attach(layout_root: PathLike, evidence: Evidence) -> str:
     made = attachment(evidence, len(subject))
     store = ContentStore(root)
     tag = referrers_tag(evidence.release)
-    with in_use(root), locked(root / _LOCK_FILE):
+    with in_use(root), locked(root / REFERRERS_LOCK):
         for data in (EMPTY, made.layer, made.manifest):
             store.put_bytes(data)
         try:

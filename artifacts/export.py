@@ -7,8 +7,9 @@ import hashlib
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import Dict, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
+from artifacts.checking import Problem, Wanted, check_files
 from artifacts.digest import CHUNK_BYTES, digest_file
 from artifacts.errors import DamagedBlob, LayoutError
 from artifacts.files import FILE_MODE, fsync_folder, storage_errors
@@ -98,7 +99,7 @@ def materialise(files: ReleaseFiles, store: ContentStore, folder: Path, *, repla
     if _holds(folder, files):
         return folder
     in_use = _in_use(folder)
-    if in_use and not (replace and (folder / RECORD_TITLE).is_file()):
+    if in_use and not (replace and ((folder / RECORD_TITLE).is_file() or _is_part_of(folder, files))):
         raise LayoutError(f"{folder} exists and holds something else: choose another folder, or remove this one.")
     with storage_errors(parent):
         try:
@@ -140,6 +141,31 @@ def _in_use(folder: Path) -> bool:
     return False
 
 
+def unlike(folder: Path, files: ReleaseFiles) -> List[Problem]:
+    """Say what of a folder is not as `materialise` would lay it out.
+
+    Args:
+        folder: The folder.
+        files: What it should hold.
+
+    Returns:
+        Path and reason of each file that is missing, another one, or one too many.
+    """
+    wanted = [Wanted(folder / title, blob.digest, blob.size) for title, blob in files.blobs.items()]
+    titles = set(files.blobs)
+    strays = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if not path.is_dir() and not {one.as_posix() for one in _above(path, folder)} & titles
+    ]
+    return [*check_files(wanted), *(Problem(path, "it is none of the release's files") for path in strays)]
+
+
+def _above(path: Path, folder: Path) -> List[Path]:
+    inside = path.relative_to(folder)
+    return [inside, *inside.parents]
+
+
 def _holds(folder: Path, files: ReleaseFiles) -> bool:
     # Another process may switch the folder while it is read.
     with suppress(FileNotFoundError):
@@ -149,6 +175,14 @@ def _holds(folder: Path, files: ReleaseFiles) -> bool:
             for title, path in there.items()
         )
     return False
+
+
+def _is_part_of(folder: Path, files: ReleaseFiles) -> bool:
+    """Tell whether a folder is this very release that lost its record: all there is its own, and some of it whole."""
+    there = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    ours = [title for title in there if title in files.blobs or title.startswith(f"{RECORD_TITLE}/")]
+    whole = [title for title in ours if title in files.blobs and digest_file(there[title]) == files.blobs[title].digest]
+    return len(ours) == len(there) and bool(whole)
 
 
 def _copy(store: ContentStore, blob: Blob, target: Path) -> None:

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Optional, Tuple, Union
 
-from artifacts.errors import DiskFailed, LockTimeout, NoSpace, StoreError, StoreNotWritable
+from artifacts.errors import DiskFailed, FolderInTheWay, LockTimeout, NoSpace, StoreError, StoreNotWritable
 
 FILE_MODE = 0o644
 _PART = ".part"
@@ -45,6 +45,7 @@ def storage_errors(path: PathLike) -> Iterator[None]:
         StoreNotWritable: EROFS in the body; or EACCES, EPERM, ENOTDIR or a file in a folder's place, on the path, below
             it or on the way to it.
         DiskFailed: EIO, ENXIO, ENODEV or ESTALE in the body.
+        FolderInTheWay: A folder in a file's place there.
     """
     try:
         yield
@@ -54,6 +55,9 @@ def storage_errors(path: PathLike) -> Iterator[None]:
             raise found from error
         if error.errno in _NOT_WRITABLE and _is_near(error.filename, path):
             raise StoreNotWritable(Path(path), error.strerror or str(error)) from error
+        if error.errno == errno.EISDIR and _is_near(error.filename, path):
+            # Of a rename, the second name is what is in the way.
+            raise FolderInTheWay(Path(os.fsdecode(error.filename2 or error.filename or path))) from error
         # What mkdir says of a file where a folder should be.
         if isinstance(error, FileExistsError) and _is_near(error.filename, path) and Path(error.filename).is_file():
             raise StoreNotWritable(Path(path), f"{error.filename} is a file, not a folder") from error

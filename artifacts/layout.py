@@ -11,16 +11,17 @@ from pathlib import Path
 from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 from artifacts import media
+from artifacts.checking import Problem, Told
 from artifacts.digest import check_digest, digest_bytes, digest_file
-from artifacts.errors import ArtifactError, DamagedBlob, LayoutError, MissingBlob, UnknownTag
+from artifacts.errors import ArtifactError, DamagedBlob, LayoutError, MissingBlob, TagExists, UnknownTag
 from artifacts.export import ReleaseFiles, materialise
 from artifacts.files import PathLike, locked
 from artifacts.in_use import in_use
-from artifacts.layout_index import INDEX_FILE, LOCK_FILE, is_layout, load_index, make_layout, write_index
-from artifacts.layout_tags import TagChange, changes_for, empty_index, entries_of, find, is_trust_tag, retagged, tag_of
+from artifacts.layout_index import INDEX_FILE, LOCK_FILE, load_index, make_layout, write_index
+from artifacts.layout_tags import TagChange, changes_for, entries_of, find, is_trust_tag, retagged, tag_of
 from artifacts.oci import MAX_MANIFEST_BYTES, RECORD_TITLE, Child, build, parse, read_index, read_manifest
 from artifacts.release import MAX_RECORD_BYTES, ReleaseRecord
-from artifacts.store import Blob, ContentStore, Problem
+from artifacts.store import Blob, ContentStore
 from artifacts.variant import Record
 
 
@@ -60,9 +61,9 @@ def publish(
     blobs = {title: Blob(digest=digest_file(path), size=path.stat().st_size) for title, path in sources.items()}
     built = build(record, blobs)
     changes = changes_for(built, tags)
-    retagged(load_index(root) if is_layout(root) else empty_index(), changes)  # refuse before writing anything
     make_layout(root)
     store = store_of(root)
+    _refuse_early(root, changes)
     with in_use(root):
         written = [_ensure_file(store, blob, sources[title], title) for title, blob in blobs.items()]
         written += [_ensure_bytes(store, data) for data in (built.record, *built.manifests.values(), built.index_json)]
@@ -169,24 +170,28 @@ def export(
         StoreNotWritable: The folder's parent cannot be written.
     """
     root = Path(layout_root)
-    files = _release_files(root, ref, chips)
+    files = release_files(root, ref, chips)
     return materialise(files, store_of(root), Path(folder), replace=replace)
 
 
-def check(layout_root: PathLike) -> List[Problem]:
+def check(layout_root: PathLike, told: Optional[Told] = None) -> List[Problem]:
     """Look at everything in the layout: every blob is hashed, every tag followed to the last file.
+
+    Args:
+        layout_root: The layout's folder.
+        told: Called with the bytes of each blob when it was looked at.
 
     Returns:
         What is wrong; empty for a sound layout.
     """
     root = Path(layout_root)
+    problems = store_of(root).verify_all(told)
     try:
         entries = entries_of(load_index(root))
         for tag in filter(None, map(tag_of, entries)):
             find({"manifests": entries}, tag)
     except ArtifactError as error:
-        return [Problem(root, str(error))]
-    problems = store_of(root).verify_all()
+        return [Problem(root, str(error)), *problems]
     for entry in entries:
         # What other tools attach may be anything; our own signatures are hashed above like every blob.
         if entry.get("mediaType") in (media.INDEX, media.MANIFEST) and not is_trust_tag(tag_of(entry) or ""):
@@ -198,14 +203,27 @@ def check(layout_root: PathLike) -> List[Problem]:
 
 
 def _walk(root: Path, digest: str) -> None:
-    files, store = _release_files(root, digest, None), store_of(root)
+    files, store = release_files(root, digest, None), store_of(root)
     for blob in (*files.blobs.values(), files.record):
         path = store.path(blob)
         if path.stat().st_size != blob.size:
             raise DamagedBlob(blob.digest, path, f"it has other than {blob.size} bytes", advice=store.advice)
 
 
-def _release_files(root: Path, ref: str, chips: Optional[Sequence[str]]) -> ReleaseFiles:
+def release_files(root: Path, ref: str, chips: Optional[Sequence[str]] = None) -> ReleaseFiles:
+    """Read which files a release has, as its record and its manifests agree.
+
+    Args:
+        root: The layout's folder.
+        ref: A tag or digest.
+        chips: Whose files; None for all.
+
+    Raises:
+        UnknownTag: Nothing there has this name.
+        LayoutError: The release has no such chip, or is inconsistent.
+        StoreError: Something on the way is missing or damaged.
+        ReleaseError: Its record cannot be used.
+    """
     digest, data = resolve(root, ref)
     if parse(data, "a manifest").get("mediaType") == media.MANIFEST:
         children = [Child(read_manifest(data).chip, Blob(digest=digest, size=len(data)))]
@@ -246,6 +264,21 @@ def small_blob(root: Path, digest: str, limit: int) -> bytes:
     if digest_bytes(data) != digest:
         raise DamagedBlob(digest, path, f"its bytes hash to {digest_bytes(data)}", advice=store.advice)
     return data
+
+
+def _refuse_early(root: Path, changes: Sequence[TagChange]) -> None:
+    """Find out before anything is written whether the tags can be set."""
+    try:
+        retagged(load_index(root), changes)
+    except TagExists as error:
+        try:
+            small_blob(root, check_digest(error.existing), MAX_MANIFEST_BYTES)
+        except (ArtifactError, OSError) as problem:
+            raise LayoutError(
+                f"The tag {error.tag!r} names {error.existing}, which is damaged or not there: index.json or that file "
+                f"has decayed ({problem}) Restore the registry {root} from the backup; a new version would hide it."
+            ) from error
+        raise
 
 
 def _ensure_file(store: ContentStore, blob: Blob, source: Path, title: str) -> bool:

@@ -147,8 +147,7 @@ def reachable(layout_root: PathLike, index: Optional[Mapping[str, Any]] = None) 
         if digest in found:
             continue
         found.add(digest)
-        if entry.get("mediaType") in _FOLLOWED:
-            todo += _named_in(root, digest)
+        todo += named_in(root, entry)
     return frozenset(found)
 
 
@@ -162,7 +161,20 @@ def reached_from(layout_root: PathLike, digest: str) -> FrozenSet[str]:
     return reachable(layout_root, {"manifests": [{"mediaType": media.INDEX, "digest": digest}]})
 
 
-def _named_in(root: Path, digest: str) -> Iterator[Dict[str, Any]]:
+def named_in(root: Path, entry: Mapping[str, Any]) -> Iterator[Dict[str, Any]]:
+    """Return the descriptors in what a descriptor leads to; none where that is no manifest.
+
+    Args:
+        root: The layout's folder.
+        entry: The descriptor.
+
+    Raises:
+        LayoutError: It is damaged.
+        StoreError: It is missing or damaged.
+    """
+    if entry.get("mediaType") not in _FOLLOWED:
+        return
+    digest = check_digest(str(entry.get("digest")))
     value = parse(layout.small_blob(root, digest, MAX_MANIFEST_BYTES), "a manifest")
     for name in ("manifests", "layers", "blobs"):
         listed = value.get(name)

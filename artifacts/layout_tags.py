@@ -144,7 +144,8 @@ def retagged(index: Mapping[str, Any], changes: Sequence[TagChange]) -> Dict[str
         if change is None:
             kept += [] if tag in stale else [entry]
         elif entry.get("digest") == change.descriptor["digest"]:
-            kept.append(entry)
+            # Tags alone are believed of an entry: its type and size may have decayed.
+            kept.append({**entry, **{name: change.descriptor[name] for name in ("mediaType", "digest", "size")}})
         elif not change.moves:
             raise TagExists(change.tag, str(entry.get("digest")), str(change.descriptor["digest"]))
     there = {tag_of(entry) for entry in kept}

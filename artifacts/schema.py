@@ -4,13 +4,33 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Dict, List, NoReturn
+from typing import Any, Dict, List, Mapping, NoReturn
 
 from pydantic import ValidationError
 
+from artifacts.digest import canonical_json, digest_bytes
 from artifacts.errors import BadRecord, NewerSchema
 
+CHECK = "check"
+"""Member of a record that holds the digest of the rest of it."""
+
 _MAX_PROBLEMS = 10
+
+
+def checked_json(value: Mapping[str, Any]) -> bytes:
+    """Write a record with a digest of itself: a flipped bit may leave good JSON that says something else."""
+    return canonical_json({**value, CHECK: digest_bytes(canonical_json(value))})
+
+
+def check_itself(value: Mapping[str, Any]) -> None:
+    """Compare a record with the digest in it; an older program wrote none.
+
+    Raises:
+        BadRecord: It is not what was written.
+    """
+    rest = {name: item for name, item in value.items() if name != CHECK}
+    if CHECK in value and value[CHECK] != digest_bytes(canonical_json(rest)):
+        raise BadRecord("it is not what was written: the digest in it is that of something else")
 
 
 def read_versioned(data: bytes, supported: str, max_bytes: int) -> Dict[str, Any]:

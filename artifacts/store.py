@@ -21,7 +21,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, ContextManager, List, Optional
 
-from artifacts.blob import Blob, Digest, Problem
+from artifacts.blob import Blob, Digest
+from artifacts.checking import Problem, Told, Wanted, check_files, why_unsound
 from artifacts.digest import CHUNK_BYTES, digest_stream, hex_of
 from artifacts.errors import MAKE_AGAIN, DamagedBlob, MissingBlob, StoreNotWritable
 from artifacts.files import PathLike, fsync_folder, locked, storage_errors
@@ -211,24 +212,22 @@ class ContentStore:
         """
         return sweep_scratch(self._scratch) + sweep_parts(self.incoming, _PART_KEPT_S)
 
-    def verify_all(self) -> List[Problem]:
+    def verify_all(self, told: Optional[Told] = None) -> List[Problem]:
         """Hash every stored blob and report what is wrong; changes nothing.
 
+        Args:
+            told: Called with the bytes of each when it was looked at.
+
         Returns:
-            One entry for each damaged or unreadable blob and each stray file, in the order of names.
+            One entry for each damaged or unreadable blob and each stray file, the strays first.
         """
-        problems: List[Problem] = []
-        for path in sorted(self._blobs.iterdir()) if self._blobs.is_dir() else []:
-            if re.fullmatch(r"[0-9a-f]{64}", path.name) is None:
-                problems.append(Problem(path, "is no blob: its name is not a digest"))
-                continue
-            try:
-                with path.open("rb") as stream:
-                    reason = _why_unsound(stream, Blob(digest="sha256:" + path.name, size=path.stat().st_size))
-            except OSError as error:
-                reason = str(error)
-            problems += [Problem(path, reason)] if reason else []
-        return problems
+        paths = sorted(self._blobs.iterdir()) if self._blobs.is_dir() else []
+        strays = [path for path in paths if re.fullmatch(r"[0-9a-f]{64}", path.name) is None]
+        wanted = [Wanted(path, f"sha256:{path.name}") for path in paths if path not in set(strays)]
+        return [
+            *(Problem(path, "is no blob: its name is not a digest") for path in strays),
+            *check_files(wanted, told),
+        ]
 
     def _path(self, blob: Blob) -> Path:
         return self._blobs / hex_of(blob.digest)
@@ -251,14 +250,21 @@ class ContentStore:
             self._blobs.mkdir(parents=True, exist_ok=True)
             for folder in (self.root.parent, self.root, self._blobs.parent):
                 fsync_folder(folder)
+        path = self._path(blob)
         with locked(self.root / _LOCK_NAME):
-            part.replace(self._path(blob))
+            if path.is_dir() and not path.is_symlink():
+                self._quarantine.mkdir(exist_ok=True)
+                path.replace(self._aside(path))
+            part.replace(path)
         fsync_folder(self._blobs)
+
+    def _aside(self, path: Path) -> Path:
+        return self._quarantine / f"{path.name}-{secrets.token_hex(4)}"
 
     def _set_aside(self, path: Path, hashed: BinaryIO) -> Optional[Path]:
         # Under the lock and only the very file that was hashed: another process may just have stored a sound one. The
         # hashed file is still open, or the sound one could have got its inode number.
-        aside = self._quarantine / f"{path.name}-{secrets.token_hex(4)}"
+        aside = self._aside(path)
         with suppress(StoreNotWritable, FileNotFoundError), locked(self.root / _LOCK_NAME), storage_errors(self.root):
             if os.path.samestat(path.stat(), os.fstat(hashed.fileno())):
                 self._quarantine.mkdir(exist_ok=True)
@@ -268,11 +274,7 @@ class ContentStore:
 
 
 def _why_unsound(stream: BinaryIO, blob: Blob) -> Optional[str]:
-    size = os.fstat(stream.fileno()).st_size
-    if size != blob.size:
-        return f"it has {size} bytes instead of {blob.size}"
-    found = digest_stream(stream)
-    return None if found == blob.digest else f"its bytes hash to {found}"
+    return why_unsound(stream, blob.digest, blob.size)
 
 
 def _link_or_copy(source: Path, part: Path, blob: Blob) -> None:

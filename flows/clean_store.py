@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Sequence
 
 from artifacts.errors import ArtifactError
 from flows import terminal
 from flows.cleaning import clean_up, look
-from settings.errors import SettingsError
-from settings.load import load_settings
+from flows.command import DONE, FAILED, WRONG_USAGE, add_settings, settings_of
 from settings.model import Settings
 from tasks.housekeeping.plan import told
-
-DONE, FAILED, WRONG_USAGE = 0, 1, 2
 
 
 def run_clean(argv: Sequence[str], ask: Callable[[str], str] | None = None) -> int:
@@ -29,10 +25,8 @@ def run_clean(argv: Sequence[str], ask: Callable[[str], str] | None = None) -> i
         0 done, 1 failed or not all done, 2 wrong usage.
     """
     options = _parser().parse_args(argv)
-    try:
-        settings = load_settings(options.profile, overrides=options.set, environ=os.environ)
-    except SettingsError as error:
-        print(error, file=sys.stderr)
+    settings = settings_of(options)
+    if settings is None:
         return WRONG_USAGE
     terminal.quiet_prefect()
     with terminal.lines():
@@ -65,10 +59,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m flows.clean_store",
         description="Say what no release, no channel and no recent run needs any more, and remove it with --yes.",
     )
-    parser.add_argument("--profile", default="sample", help="sample, coco, or the path of a .toml file (%(default)s)")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="override one setting; may be repeated"
-    )
+    add_settings(parser)
     agreement = parser.add_mutually_exclusive_group()
     agreement.add_argument("--yes", action="store_true", help="remove it, without a question")
     agreement.add_argument("--dry-run", action="store_true", help="only say what would be removed, without a question")

@@ -16,6 +16,7 @@ from tasks.errors import ResultRefused
 from tasks.records import Compiled, HeadDistance, ImageSet, Measured, Simulated
 from tasks.rungs import SAMPLE_IMAGES, Tensor, input_batch, load_samples, single_output
 from tasks.step import step
+from tasks.toolchain.contents import check_before_use
 from tasks.toolchain.model import Toolchain
 from tasks.workspace import Workspace
 
@@ -56,6 +57,7 @@ def simulate(
     own_spec = spec.of(variant)
     expected = load_samples(content, measured.samples)
     used = images.images[: min(-(-count // variant.batch) * variant.batch, SAMPLE_IMAGES)]
+    check_before_use(toolchain)
     gaps: list[float] = []
     far, identical = HeadDistances(), True
     with ExitStack() as stack:

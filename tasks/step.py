@@ -28,7 +28,7 @@ from prefect import Task, task
 from prefect.cache_policies import CachePolicy
 from prefect.client.schemas.objects import State
 from prefect.context import TaskRunContext
-from prefect.results import ResultStore, get_result_store
+from prefect.results import get_result_store
 from prefect.transactions import IsolationLevel
 
 from artifacts.digest import digest_bytes, hex_of
@@ -36,20 +36,20 @@ from artifacts.errors import ArtifactError
 from artifacts.files import atomic_write, storage_errors
 from tasks.errors import KeyFailure
 from tasks.exchange.machine import own, own_workspace, tell
-from tasks.exchange.sharing import hand_over, missing, recorded
+from tasks.exchange.sharing import hand_over
+from tasks.generations import set_aside, usable_key
 from tasks.journal import NAMED_CHANGES, Entry, Outcome, append
 from tasks.keys import Fields, changes, key_fields, key_of
 from tasks.locks import FlockLockManager
 from tasks.log_reference import kept_log, left_log
 from tasks.records import Record
+from tasks.sealed import SealedSerializer
 from tasks.workspace import Workspace
 
 P = ParamSpec("P")
 R = TypeVar("R", bound=Record)
 
 log = logging.getLogger(__name__)
-
-_MAX_GENERATIONS = 1000
 
 
 def step(
@@ -86,7 +86,7 @@ def step(
                     isolation_level=IsolationLevel.SERIALIZABLE, lock_manager=FlockLockManager()
                 ),
                 persist_result=True,
-                result_serializer="json",
+                result_serializer=SealedSerializer(),
                 retries=retries,
                 retry_condition_fn=_may_pass(retry_on),
             )(body),
@@ -208,60 +208,6 @@ def _current_use() -> _Use | None:
     return found[1]
 
 
-def usable_key(
-    store: ResultStore, key: str, expected: type[Record], workspace: Workspace
-) -> tuple[str, bool, tuple[str, ...]]:
-    """Find the generation of a key that may be used.
-
-    Args:
-        store: The cache records.
-        key: The key of the first generation.
-        expected: What a sound record holds.
-        workspace: Where the bytes are.
-
-    Returns:
-        The key to use; whether its record stands and its bytes are sound; digests of what was missing or damaged, or
-        `record` where that is the record itself.
-    """
-    damaged: tuple[str, ...] = ()
-    for generation in range(_MAX_GENERATIONS):
-        candidate = key if generation == 0 else f"{key}-{generation}"
-        # What is no record at all, such as half a one, does not exist either.
-        here = store.exists(candidate)
-        found = _read(store, candidate, expected) if here else recorded(workspace, candidate, expected)
-        if found is None and not here:
-            return candidate, False, damaged
-        unsound = ("record",) if found is None else tuple(blob.digest for blob in missing(workspace, found))
-        if found is not None and not unsound:
-            return candidate, _kept(store, candidate, found, workspace, here), ()
-        damaged = unsound
-    raise KeyFailure(
-        f"The store {workspace.store} lost the result of {key} {_MAX_GENERATIONS} times. Is its disk failing? Check "
-        "it, or use another folder by `--set store.path=FOLDER`."
-    )
-
-
-def _read(store: ResultStore, key: str, expected: type[Record]) -> Record | None:
-    try:
-        result = store.read(key).result
-    except Exception as error:  # whatever is wrong with a record, it is made again
-        log.warning("a cache record cannot be read (%s); its step is done again", error)
-        return None
-    # A record of a class that is no longer there comes back as plain JSON.
-    return result if isinstance(result, expected) else None
-
-
-def _kept(store: ResultStore, key: str, result: Record, workspace: Workspace, here: bool) -> bool:
-    if here:
-        hand_over(workspace, key, result)  # it may be older than the exchange, or have been lost there
-        return True
-    try:
-        store.write(result, key=key)
-    except RuntimeError:  # another build on this machine is just making it: it has the lock, and is waited for
-        return False
-    return True
-
-
 def _may_pass(kinds: tuple[type[Exception], ...]) -> Callable[[Any, Any, State[Any]], bool]:
     def condition(_task: Any, _run: Any, state: State[Any]) -> bool:
         return isinstance(state.result(raise_on_failure=False), kinds)
@@ -274,7 +220,10 @@ def _explanation(workspace: Workspace, slot: str) -> Path:
 
 
 def _remember(workspace: Workspace, slot: str, fields: Fields) -> None:
-    atomic_write(_explanation(workspace, slot), json.dumps(fields, sort_keys=True).encode())
+    path = _explanation(workspace, slot)
+    if path.is_dir():
+        set_aside(workspace, path)  # nobody's build should end for the sake of an explanation
+    atomic_write(path, json.dumps(fields, sort_keys=True).encode())
 
 
 def _remembered(workspace: Workspace, slot: str) -> Fields | None:

@@ -13,6 +13,7 @@ from tasks.attempts import NO_LABEL, Label
 from tasks.records import Checkpoint, ImageSet, Lowered, Measured, Traced
 from tasks.rungs import Infer, measure, single_output
 from tasks.step import step
+from tasks.toolchain.contents import check_before_use
 from tasks.toolchain.model import Toolchain
 from tasks.workspace import Workspace
 
@@ -181,6 +182,7 @@ def interpreting(
     path: Path, label: str, toolchain: Toolchain, timeout_s: float, workspace: Workspace
 ) -> Iterator[Infer]:
     """Keep a lowered network loaded that lies in a folder, its weights beside it; else as `interpreter`."""
+    check_before_use(toolchain)
     with (
         workspace.log_file(label) as log,
         WorkerProcess(Path(toolchain.python), path, log=log, start_timeout_s=timeout_s, timeout_s=timeout_s) as worker,

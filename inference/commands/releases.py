@@ -6,16 +6,22 @@ import argparse
 
 from inference.commands.pull import add_store
 
-HELP = "list the releases on this device, or remove the unused ones"
+HELP = "list or verify the releases on this device, or remove the unused ones"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Say which arguments the command takes."""
     parser.description = (
         "List the releases in the device store, with the digest of each. With --prune, first remove those that are "
-        "neither current nor previous. Exit status: 0 done, 1 failed, 2 wrong usage."
+        "neither current nor previous. With --verify, hash what is there. Exit status: 0 done, 1 failed or not all is "
+        "as it should be, 2 wrong usage."
     )
     parser.add_argument("--prune", action="store_true", help="remove what is neither current nor previous")
+    parser.add_argument(
+        "--verify",
+        action="store_true",
+        help="hash every file of the releases, and say what is no longer what was pulled",
+    )
     add_store(parser)
 
 
@@ -26,7 +32,7 @@ def run(options: argparse.Namespace) -> bool:
         options: The arguments.
 
     Returns:
-        True.
+        Whether nothing was found to be wrong.
 
     Raises:
         InferenceError: The store is damaged, or a pull is at work.
@@ -34,5 +40,4 @@ def run(options: argparse.Namespace) -> bool:
     """
     from inference.deploy.commands import list_releases
 
-    list_releases(options)
-    return True
+    return list_releases(options)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from pathlib import Path
-from typing import Optional, Sequence
+from typing import List, Optional, Sequence
 
 from artifacts.reference import parse_reference
 from artifacts.registry import open_registry
@@ -17,6 +18,7 @@ from inference.deploy.selftest import check_release
 from inference.deploy.state import PulledRelease
 from inference.deploy.store import DeviceStore
 from inference.deploy.trust import Trust, pinned_keys
+from inference.deploy.verify import verify
 from inference.engines.base import Engine
 from inference.engines.choose import EngineWish, choose_engine, open_engine, preferred_chip, sail_problem
 from inference.engines.locate import simulator_python
@@ -80,11 +82,14 @@ def roll_back(options: argparse.Namespace) -> PulledRelease:
     return found
 
 
-def list_releases(options: argparse.Namespace) -> None:
+def list_releases(options: argparse.Namespace) -> bool:
     """List the releases, the latest last.
 
     Args:
-        options: ``prune`` and ``store``.
+        options: ``prune``, ``verify`` and ``store``.
+
+    Returns:
+        Whether all is as it should be, as far as that was looked at.
 
     Raises:
         DeployError: The store is damaged, or a pull is at work.
@@ -96,12 +101,32 @@ def list_releases(options: argparse.Namespace) -> None:
         print(f"removed {len(gone.releases)} releases and {gone.blobs} files, {gone.freed / 1e6:.1f} MB")
     else:
         store = DeviceStore(reading_root(options.store))
+    whole = not options.verify or _tell_verified(store)
     state = store.state()
     if not state.releases:
         print(f"no releases in {store.root}")
     marks = {store.linked(PREVIOUS): PREVIOUS, store.linked(CURRENT): CURRENT}
     for one in state.releases:
         print(f"{marks.get(one.folder, ''):8}  {_text(one)}")
+    return whole
+
+
+def _tell_verified(store: DeviceStore) -> bool:
+    sizes: List[int] = []
+    started = time.monotonic()
+    problems = verify(store, sizes.append)
+    seconds = time.monotonic() - started
+    for path, reason in problems:
+        print(f"{path}: {reason}")
+    done = f"{sum(sizes) / 1e6:.1f} MB hashed in {seconds:.1f} s"
+    if problems:
+        print(
+            f"{done}; not as it should be: {len(problems)}. What is wrong is not used. Pull the release again: what is "
+            "missing or damaged is fetched anew, the rest is kept"
+        )
+    else:
+        print(f"{done}: everything is what was pulled")
+    return not problems
 
 
 def _self_test(engine: EngineWish) -> Check:

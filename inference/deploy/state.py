@@ -7,9 +7,8 @@ from typing import Dict, Optional, Tuple
 from pydantic import Field, ValidationError
 from typing_extensions import Literal
 
-from artifacts.digest import canonical_json
 from artifacts.errors import BadRecord, NewerSchema
-from artifacts.schema import problems, read_versioned
+from artifacts.schema import check_itself, checked_json, problems, read_versioned
 from artifacts.store import Blob, Digest
 from artifacts.variant import Record
 from inference.errors import DeployError
@@ -78,8 +77,8 @@ class DeviceState(Record):
         return self.model_copy(update={"releases": kept})
 
     def to_json(self) -> bytes:
-        """Return the state as canonical JSON."""
-        return canonical_json(self.model_dump(mode="json"))
+        """Return the state as canonical JSON, with a digest of itself."""
+        return checked_json(self.model_dump(mode="json"))
 
     @classmethod
     def from_json(cls, data: bytes, where: object) -> DeviceState:
@@ -93,7 +92,9 @@ class DeviceState(Record):
             DeployError: It is damaged, or was written by a newer generation of this program.
         """
         try:
-            return cls.model_validate(read_versioned(data, STATE_VERSION, MAX_STATE_BYTES))
+            value = read_versioned(data, STATE_VERSION, MAX_STATE_BYTES)
+            check_itself(value)
+            return cls.model_validate(value)
         except NewerSchema as error:
             raise DeployError(
                 f"{where} has schema {error.found}; this program understands {STATE_VERSION}. Another, newer "

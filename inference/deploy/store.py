@@ -25,6 +25,7 @@ from inference.errors import DeployError
 RELEASES = "releases"
 # The content store has a lock of its own, and a working folder of its own.
 _STATE_LOCK, _PULL_LOCK, _STAGING = ".state.lock", ".pull.lock", "staging"
+LOCKS = (_STATE_LOCK, _PULL_LOCK, ".lock")
 _SWITCH_WAIT_S = 60.0
 
 

@@ -7,6 +7,7 @@ of one of them, and a channel (``latest``, ``stable``) a record whose serial doe
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from datetime import datetime, timezone
@@ -18,14 +19,13 @@ from typing_extensions import Literal
 
 from artifacts import media
 from artifacts.attachments import read_envelope
-from artifacts.digest import canonical_json
-from artifacts.errors import NotSigned, RecordExpired, RolledBack, WrongSubject
+from artifacts.errors import BadRecord, NotSigned, RecordExpired, RolledBack, WrongSubject
 from artifacts.files import atomic_write
 from artifacts.layout_tags import CHANNELS, channel_tag, signature_tag
 from artifacts.oci import parse
 from artifacts.reference import Reference
 from artifacts.registry import Registry
-from artifacts.schema import problems
+from artifacts.schema import check_itself, checked_json, problems
 from artifacts.signing import PUBLIC_SUFFIX, PublicKey, load_keys
 from artifacts.statements import ChannelRecord, read_channel, read_statement
 from artifacts.store import Digest
@@ -206,18 +206,33 @@ def _remember(record: ChannelRecord, store: Path) -> None:
     if seen is None or record.serial > seen.serial:
         noted = {**memory.channels, name: _Seen(serial=record.serial, digest=record.digest)}
         after = memory.model_copy(update={"channels": noted})
-        atomic_write(store / TRUST_FILE, canonical_json(after.model_dump(mode="json")))
+        atomic_write(store / TRUST_FILE, checked_json(after.model_dump(mode="json")))
+
+
+def check_memory(store: Path) -> None:
+    """Read what is remembered of channels.
+
+    Args:
+        store: The device store.
+
+    Raises:
+        DeployError: It cannot be read.
+    """
+    _recall(store)
 
 
 def _recall(store: Path) -> _Memory:
     path = store / TRUST_FILE
     try:
-        return _Memory.model_validate_json(path.read_bytes())
+        value = json.loads(path.read_bytes())
+        check_itself(value if isinstance(value, dict) else {})
+        return _Memory.model_validate(value)
     except FileNotFoundError:
         return _Memory()
-    except ValidationError as error:
+    except (ValueError, OSError, BadRecord) as error:
+        reason = problems(error) if isinstance(error, ValidationError) else str(error)
         raise DeployError(
-            f"{path} cannot be read: {problems(error)}. It holds the newest serial of "
+            f"{path} cannot be read: {reason}. It holds the newest serial of "
             "each channel. Put it back from a copy; without it an old release could not be told from a new one"
         ) from error
 

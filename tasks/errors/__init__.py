@@ -67,6 +67,7 @@ from tasks.errors.toolchain import (
     OutputMissing,
     ProvisionFailed,
     ResultRefused,
+    ToolchainDecayed,
     ToolchainError,
 )
 
@@ -124,6 +125,7 @@ __all__ = [
     "SshMissing",
     "TargetUnusable",
     "TaskError",
+    "ToolchainDecayed",
     "ToolchainDiffers",
     "ToolchainError",
     "TraceError",

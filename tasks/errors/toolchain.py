@@ -24,6 +24,23 @@ class ProvisionFailed(ToolchainError):
         self.log_path = log_path
 
 
+class ToolchainDecayed(ToolchainError):
+    """Files of the compiler are not what was installed.
+
+    Attributes:
+        paths: which.
+    """
+
+    def __init__(self, name: str, problems: Sequence[tuple[Path, str]]) -> None:
+        path, reason = problems[0]
+        super().__init__(
+            f"{name} is not what was installed: {len(problems)} of its files have changed, such as {path} ({reason}). "
+            "Something else wrote to it, or the disk is failing. Nothing was made with it. Run the build again: it is "
+            "installed anew."
+        )
+        self.paths = tuple(path for path, _ in problems)
+
+
 class IndexFailed(ToolchainError):
     """The package index gave no release of the compiler."""
 

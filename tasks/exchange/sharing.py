@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from pydantic import ValidationError
-
+from artifacts.errors import DamagedBlob, MissingBlob
 from artifacts.store import Blob, ContentStore
 from tasks.errors import DamagedInExchange, NotInExchange
 from tasks.records import Record, blobs_of
+from tasks.seal import seal, unsealed
 from tasks.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -33,8 +33,9 @@ def recorded(workspace: Workspace, key: str, expected: type[Record]) -> Record |
     if data is None:
         return None
     try:
-        return expected.model_validate_json(data)
-    except ValidationError:
+        # An older program's are plain JSON, which no decay makes of a sealed one.
+        return expected.model_validate_json(data if data.startswith(b"{") else unsealed(data))
+    except ValueError:
         log.warning("the record %s in the exchange cannot be read; its step is done again", key)
         return None
 
@@ -58,7 +59,7 @@ def hand_over(workspace: Workspace, key: str, result: Record) -> None:
     exchange.offer(blobs, ContentStore(Path(workspace.store)))
     # Who came first is believed: two machines that did the same at once may differ in bytes that have no meaning.
     if recorded(workspace, key, type(result)) is None:
-        exchange.put_record(key, result.model_dump_json().encode(), blobs)
+        exchange.put_record(key, seal(result.model_dump_json().encode()), blobs)
 
 
 def missing(workspace: Workspace, result: Record) -> tuple[Blob, ...]:
@@ -76,13 +77,11 @@ def missing(workspace: Workspace, result: Record) -> tuple[Blob, ...]:
 
 
 def _had(workspace: Workspace, blob: Blob) -> bool:
-    # Not by `verified` at once: without an exchange a damaged file stays where it is, for somebody to look at.
-    if ContentStore(Path(workspace.store)).is_sound(blob):
-        return True
-    if workspace.exchange is None:
-        return False
     try:
         workspace.content.verified(blob)
+    except (MissingBlob, DamagedBlob, OSError):
+        # Damaged bytes are set aside, or they would lie there for ever where what is made instead has another digest.
+        return False
     except DamagedInExchange as error:
         log.warning("%s", error)
         return False

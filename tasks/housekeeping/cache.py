@@ -16,7 +16,8 @@ from settings.sources import CocoSource, FileSource
 from tasks.housekeeping.model import Age, Found, Item, Kind, entries
 from tasks.housekeeping.releases import Release, Releases
 from tasks.source_files import LOCK_FILE, kept_at
-from tasks.toolchain.provision import NAME, READY, recipe_of
+from tasks.toolchain.contents import READY
+from tasks.toolchain.provision import NAME, recipe_of
 from tasks.workspace import Workspace
 
 _BESIDE = (".lock", ".log")

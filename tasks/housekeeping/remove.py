@@ -18,7 +18,7 @@ from artifacts.files import remove_if_abandoned
 from artifacts.layout_reach import remove_version
 from artifacts.scratch import remove_tree, sweep_scratch
 from tasks.housekeeping.model import Item, Kind, by_kind
-from tasks.toolchain.provision import READY
+from tasks.toolchain.contents import READY
 from tasks.workspace import Workspace
 
 log = logging.getLogger(__name__)

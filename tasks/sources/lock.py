@@ -63,6 +63,12 @@ class LockFile:
         with self._guard:
             return self._known.get(name)
 
+    @property
+    def known(self) -> dict[str, Recorded]:
+        """All that is recorded, by name."""
+        with self._guard:
+            return dict(self._known)
+
     def refresh(self) -> None:
         """See what others have recorded meanwhile.
 

@@ -242,12 +242,13 @@ def open_part(target: Path, expect: Callable[[], Expected], job: Job) -> Iterato
         part.close()
 
 
-def in_place(target: Path, expected: Expected) -> Fetched | None:
+def in_place(target: Path, expected: Expected, *, tidy: bool = True) -> Fetched | None:
     """Look whether the target is there already, and whether its bytes are the expected ones.
 
     Args:
         target: The final name.
         expected: What the bytes must be. Without a digest nothing can be said of bytes that lie there.
+        tidy: Whether partial bytes that nobody needs any more are removed.
 
     Returns:
         What is there; None when it is missing or other bytes.
@@ -269,7 +270,7 @@ def in_place(target: Path, expected: Expected) -> Fetched | None:
             return None
     # A leftover matters to nobody now; where it cannot be removed, the folder is read-only and the target still good.
     with suppress(OSError):
-        if remove_if_abandoned(part_path(target)):
+        if tidy and remove_if_abandoned(part_path(target)):
             _note_path(target).unlink(missing_ok=True)
     return Fetched(path=target, digest=hashers.digest(), size=size, mirror=None)
 

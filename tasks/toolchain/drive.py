@@ -16,6 +16,7 @@ from artifacts.store import Blob
 from tasks.records import Evidence
 from tasks.toolchain import layer_groups
 from tasks.toolchain.command import LAYER_GROUPS, Command
+from tasks.toolchain.contents import check_before_use
 from tasks.toolchain.model import Toolchain
 from tasks.toolchain.run import run
 from tasks.workspace import Workspace
@@ -58,6 +59,7 @@ def driven(
         ToolchainError: As `run`; the log is kept under the store's `logs/`.
         StoreError: An input is missing or damaged, or the disk is full.
     """
+    check_before_use(toolchain)
     content = workspace.content
     slug = re.sub(r"[^A-Za-z0-9]+", "-", command.name)
     with content.scratch(slug) as folder:

@@ -17,6 +17,7 @@ from artifacts.files import atomic_write, free_bytes, locked
 from inference.engines.locate import cache_root as device_cache_root
 from tasks.errors import ProvisionFailed
 from tasks.progress import shown
+from tasks.toolchain.contents import READY, write_contents
 from tasks.toolchain.installer import Installer
 from tasks.toolchain.model import Toolchain
 from tasks.toolchain.quirks import QUIRKS, Quirk
@@ -25,7 +26,6 @@ log = logging.getLogger(__name__)
 
 NAME = "tpu-mlir"
 LOCKS = Path(__file__).with_name("locks")
-READY = "ready.json"
 NEEDED_BYTES = 8_000_000_000
 TOOLS = ("model_transform", "run_calibration", "model_deploy")
 
@@ -208,6 +208,7 @@ def _made(folder: Path, recipe: Recipe, python: Path | None, timeout_s: float) -
         package = _installed(folder, recipe.version, log_path)
         mend(package, recipe.quirks)
         _smoke(installer, folder, recipe.version)
+    write_contents(folder)
     # The installer syncs nothing: after a power cut an environment that is called ready would have empty files.
     os.sync()
     _write_ready(folder, recipe, package_set(package.parent))

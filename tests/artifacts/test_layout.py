@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import pytest
 
@@ -10,13 +11,14 @@ from artifacts import layout, media
 from artifacts.digest import digest_bytes
 from artifacts.errors import (
     BadDigest,
+    FolderInTheWay,
     LayoutError,
     TagExists,
     UnknownTag,
 )
 from artifacts.store import Blob, ContentStore
 from tests.artifacts.damage import damage
-from tests.artifacts.layouts import blob_path, publish, state
+from tests.artifacts.layouts import blob_path, publish, state, tree
 from tests.artifacts.releases import SHARED, VARIANTS, release
 
 
@@ -168,17 +170,74 @@ def test_a_tag_that_names_two_things_is_refused(root: Path) -> None:
         ("index.json", b'{"manifests":[1]}'),
         ("index.json", b" " * (5 << 20)),
         ("oci-layout", b'{"imageLayoutVersion":"2.0.0"}'),
-        ("oci-layout", b"{"),
+        ("index.json", None),
     ],
 )
-def test_a_damaged_layout_is_told_as_such_and_left_alone(root: Path, name: str, content: bytes) -> None:
+def test_a_damaged_layout_is_told_as_such_and_left_alone(root: Path, name: str, content: Optional[bytes]) -> None:
     publish(root)
-    (root / name).write_bytes(content)
+    (root / name).unlink()
+    if content is not None:
+        (root / name).write_bytes(content)
     for action in (layout.tags, lambda root: layout.resolve(root, "1.0.0"), publish):
         with pytest.raises(LayoutError):
             action(root)
     assert layout.check(root)
-    assert (root / name).read_bytes() == content
+    assert ((root / name).read_bytes() if (root / name).exists() else None) == content
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{", bytes(30)])
+def test_the_file_that_only_says_that_it_is_a_layout_is_made_again(root: Path, content: Optional[bytes]) -> None:
+    publish(root)
+    before = tree(root)
+    (root / "oci-layout").unlink()
+    if content is not None:
+        (root / "oci-layout").write_bytes(content)
+    assert layout.check(root)
+    assert not publish(root).changed
+    assert tree(root) == before and layout.check(root) == []
+
+
+def test_a_folder_in_a_files_place_is_named(root: Path) -> None:
+    publish(root)
+    for name in ("index.json", ".in-use.lock", ".index.lock"):
+        there = (root / name).read_bytes()
+        (root / name).unlink()
+        (root / name).mkdir()
+        with pytest.raises((LayoutError, FolderInTheWay), match=re.escape(str(root / name))):
+            publish(root, "1.1.0")
+        (root / name).rmdir()
+        (root / name).write_bytes(there)
+
+
+def test_a_folder_in_a_blobs_place_is_set_aside_by_the_next_publication(root: Path) -> None:
+    publish(root)
+    paths = sorted((root / "blobs" / "sha256").iterdir())
+    for path in paths:
+        path.unlink()
+        path.mkdir()
+        (path / "inside").touch()
+    assert len(layout.check(root)) >= len(paths)
+    assert publish(root).changed and layout.check(root) == []
+    assert len(list((root / "quarantine").iterdir())) == len(paths)
+
+
+@pytest.mark.parametrize(("name", "value"), [("mediaType", "application/vnd.oci.image.iNdex.v1+json"), ("size", 7)])
+def test_what_decayed_beside_a_tag_is_put_right_by_the_next_publication(root: Path, name: str, value: Any) -> None:
+    publish(root)
+    before = (root / "index.json").read_bytes()
+    index = json.loads(before)
+    index["manifests"][0][name] = value
+    (root / "index.json").write_text(json.dumps(index))
+    assert publish(root).changed
+    assert (root / "index.json").read_bytes() == before
+
+
+def test_a_version_whose_tag_leads_nowhere_is_not_said_to_be_taken(root: Path) -> None:
+    digest = publish(root).digest
+    text = (root / "index.json").read_text()
+    (root / "index.json").write_text(text.replace(digest[-6:], "000000"))
+    with pytest.raises(LayoutError, match="Restore the registry"):
+        publish(root)
 
 
 def test_a_place_without_a_layout_is_told_as_such(root: Path) -> None:

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 from settings.sections import ToolchainSettings
-from tasks.toolchain.provision import READY, fingerprint, package_set, recipe_of
+from tasks.toolchain.contents import READY
+from tasks.toolchain.provision import fingerprint, package_set, recipe_of
 from tests.flows.tiny import write_environment
 
 

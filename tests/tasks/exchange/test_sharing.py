@@ -17,6 +17,7 @@ from tasks.exchange import machine
 from tasks.exchange.folder import MARK
 from tasks.exchange.machine import Machine, working_on
 from tasks.journal import Entry, Outcome
+from tasks.seal import unsealed
 from tasks.toolchain.model import Toolchain
 from tasks.workspace import Workspace
 from tests.tasks import steps_for_tests as steps
@@ -116,18 +117,33 @@ def test_a_record_whose_bytes_nobody_has_is_a_miss(harm: str, folders: Folders, 
 def test_a_record_that_cannot_be_believed_is_made_again_and_replaced(text: str, folders: Folders) -> None:
     make(folders.one)
     (record,) = folders.records()
-    sound = record.read_text()
+    sound = record.read_bytes()
     record.write_text(text)
     make(folders.two)
     assert calls(folders.two) == ["text"] and record.read_text() != text
-    assert Made.model_validate_json(record.read_text()).blob == Made.model_validate_json(sound).blob
+    blobs = [Made.model_validate_json(unsealed(data)).blob for data in (record.read_bytes(), sound)]
+    assert blobs[0] == blobs[1]
+
+
+def test_a_number_that_decayed_in_the_exchange_is_not_believed_and_an_older_programs_record_is(
+    folders: Folders,
+) -> None:
+    make(folders.one)
+    (record,) = folders.records()
+    sound = record.read_bytes()
+    record.write_bytes(sound.replace(b'"exit_status":0', b'"exit_status":2'))
+    make(folders.two)
+    assert calls(folders.two) == ["text"]
+    record.write_bytes(unsealed(sound))
+    make(folders.one.model_copy(update={"store": f"{folders.one.store}-new"}))
+    assert calls(folders.one.model_copy(update={"store": f"{folders.one.store}-new"})) == []
 
 
 def test_who_came_first_is_believed(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
     make(folders.one)
     (record,) = folders.records()
     first = record.read_bytes()
-    monkeypatch.setattr("tasks.step.recorded", lambda *_: None)  # as if both had looked before either was done
+    monkeypatch.setattr("tasks.generations.recorded", lambda *_: None)  # as if both had looked before either was done
     make(folders.two)
     assert calls(folders.two) == ["text"] and record.read_bytes() == first
 

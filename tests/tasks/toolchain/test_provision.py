@@ -16,8 +16,9 @@ import pytest
 import uv
 
 from artifacts.files import locked
-from tasks.errors import ProvisionFailed
+from tasks.errors import ProvisionFailed, ToolchainDecayed
 from tasks.toolchain import provision as provisioning
+from tasks.toolchain.contents import check_before_use
 from tasks.toolchain.provision import TOOLS, cache_root, fingerprint, provision
 from tasks.toolchain.quirks import QUIRKS, Quirk
 from tests.artifacts.processes import all_at_once, living
@@ -66,6 +67,17 @@ def test_a_ready_environment_is_recognised_without_starting_a_process(
     made = fake_uv.provision()
     forbid_processes(monkeypatch)
     assert fake_uv.provision() == made
+
+
+def test_one_that_decayed_is_made_anew_after_it_was_refused(fake_uv: FakeUv) -> None:
+    made = fake_uv.provision()
+    path = fake_uv.environment / "bin" / "model_deploy"
+    sound = path.read_bytes()
+    path.write_bytes(sound + b"# decayed\n")
+    with pytest.raises(ToolchainDecayed, match="model_deploy"):
+        check_before_use(made)
+    assert fake_uv.provision() == made and path.read_bytes() == sound and len(fake_uv.calls("pip install")) == 2
+    check_before_use(made)
 
 
 def test_the_fingerprint_is_the_package_sets_and_not_the_places(fake_uv: FakeUv, tmp_path: Path) -> None:
