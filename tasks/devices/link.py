@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, NamedTuple
 
+from artifacts.environment import without_secrets
 from settings.devices import Device, SshDevice, python_of
 from settings.locations import PROJECT
 from tasks.devices import agent
@@ -158,7 +159,7 @@ def _device_folder(link: Link) -> str:
 def _environment(link: Link) -> dict[str, str]:
     # Of the build's own Python the device package is this checkout.
     ours = {} if python_of(link.device) else {"PYTHONPATH": str(PROJECT)}
-    return {**os.environ, "LC_ALL": "C", **ours}
+    return {**without_secrets(os.environ), "LC_ALL": "C", **ours}
 
 
 def _tail(path: Path, begin: int) -> str:

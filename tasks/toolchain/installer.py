@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 import uv
 
+from artifacts.environment import for_programs
 from tasks.errors import ProvisionFailed
 from tasks.toolchain.launch import launch
 
@@ -24,6 +25,8 @@ UNREACHABLE = re.compile(
     r"|network was disabled|Failed to fetch"
 )
 _REASON_LINES = 5
+# Its own settings, its folders, where passwords for the index are kept, and what builds a package that has no wheel.
+_READ_BY_UV = ("UV_", "XDG_", "PYENV_", "NETRC", "DBUS_SESSION_BUS_ADDRESS", "CC", "CXX", "CFLAGS", "LDFLAGS")
 _STAGES = re.compile(rb"^\$ \S+ (?:venv|pip install|-c) ", re.M)
 _FULL = re.compile(r"No space left on device|\(os error 28\)")
 
@@ -170,8 +173,14 @@ class Installer:
 
 
 def uv_environment(own: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment for uv: the user's own settings (index, proxy, torch backend), no virtual environment."""
-    kept = {key: value for key, value in own.items() if key not in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")}
+    """Return the environment for uv: the user's own settings (index, proxy, torch backend), no other secret of ours.
+
+    A package without a wheel is built by a program of its own, which sees all that uv sees.
+
+    Args:
+        own: The environment of this process.
+    """
+    kept = for_programs(own, *_READ_BY_UV, network=True)
     return {"UV_HTTP_TIMEOUT": "300", "UV_NO_PROGRESS": "1", **kept}
 
 
