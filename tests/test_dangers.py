@@ -1,4 +1,4 @@
-"""What product code never does: shell strings, code out of data, checks that -O removes. Read from the source, by ast."""
+"""What product code never does: shell strings, code out of data, checks that -O removes. Read from the source."""
 
 from __future__ import annotations
 
