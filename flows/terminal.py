@@ -18,6 +18,7 @@ from artifacts.files import free_bytes
 from flows.errors import FlowError
 from inference.errors import InferenceError
 from settings.errors import SettingsError
+from settings.locations import scrubbed
 from tasks.errors import TaskError
 
 OURS = ("tasks", "flows", "artifacts", "inference")
@@ -74,7 +75,7 @@ def tell_failure(error: BaseException, logs: Path, what: str = "build") -> None:
         return
     path = _traceback_file(error, logs)
     print(
-        f"\nThe {what} failed on something that it does not foresee: {type(error).__name__}: {error}\n"
+        f"\nThe {what} failed on something that it does not foresee: {type(error).__name__}: {scrubbed(str(error))}\n"
         f"The traceback is in {path}. What is finished is kept; please report it with that file.",
         file=sys.stderr,
     )
@@ -89,7 +90,8 @@ def _full_disk(error: BaseException) -> BaseException:
 
 
 def _traceback_file(error: BaseException, logs: Path) -> Path:
-    text = "".join(traceback.format_exception(error))
+    # Libraries put the address that they asked into their messages; somebody will send this file on.
+    text = scrubbed("".join(traceback.format_exception(error)))
     name = f"unforeseen-{os.getpid()}-{secrets.token_hex(3)}.log"
     with suppress(OSError):
         logs.mkdir(parents=True, exist_ok=True)
