@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Dict, Mapping
 
 # What a program needs to find itself, its libraries and a place for temporary files, and to speak the language here.
@@ -49,3 +50,8 @@ def without_secrets(environ: Mapping[str, str]) -> Dict[str, str]:
         for name, value in environ.items()
         if name not in _SECRET and not name.upper().startswith(_INSTALLERS)
     }
+
+
+def shut_to_others() -> None:
+    """Let nothing that this process makes be written by others than its owner and group, whatever the umask was."""
+    os.umask(os.umask(0o077) | 0o002)

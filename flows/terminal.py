@@ -97,6 +97,8 @@ def _traceback_file(error: BaseException, logs: Path) -> Path:
         logs.mkdir(parents=True, exist_ok=True)
         (logs / name).write_text(text)
         return logs / name
-    path = Path(tempfile.gettempdir()) / name
-    path.write_text(text)
-    return path
+    # Everybody's folder: never through a link that somebody else put there.
+    descriptor, made = tempfile.mkstemp(prefix="unforeseen-", suffix=".log")
+    with os.fdopen(descriptor, "w") as stream:
+        stream.write(text)
+    return Path(made)

@@ -7,6 +7,7 @@ import sys
 from types import ModuleType
 from typing import Dict, List, Optional
 
+from artifacts.environment import shut_to_others
 from inference.commands import bench, detect, doctor, pull, releases, rollback, validate
 
 DONE, FAILED, WRONG_USAGE = 0, 1, 2
@@ -32,6 +33,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
         The exit status: 0 done, 1 failed with the reason on standard error, 2 wrong usage.
     """
     options = _parser().parse_args(arguments)
+    shut_to_others()
     # Imported here, so that --help and usage errors need neither OpenCV nor pydantic.
     from artifacts.errors import ArtifactError
     from inference.errors import InferenceError, OptionError

@@ -15,6 +15,7 @@ from typing import BinaryIO
 import uv
 
 from artifacts.environment import for_programs
+from settings.locations import scrubbed
 from tasks.errors import ProvisionFailed
 from tasks.toolchain.launch import launch
 
@@ -53,6 +54,11 @@ class Installer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._sink.close()
+        # uv leaves user and password out of an index's address, but no token behind a question mark.
+        said = self.log_path.read_bytes()
+        fit = scrubbed(said.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+        if fit != said:
+            self.log_path.write_bytes(fit)
 
     def make_environment(self, folder: Path, python: Path | None) -> None:
         """Create an empty environment of Python 3.10.
@@ -157,7 +163,7 @@ class Installer:
                 "build again, what was downloaded is kept; or raise `toolchain.timeouts.provision`.",
                 self.log_path,
             ) from None
-        return status, self.log_path.read_bytes()[start:].decode("utf-8", "replace")
+        return status, scrubbed(self.log_path.read_bytes()[start:].decode("utf-8", "replace"))
 
     def _uv(self, *arguments: str) -> tuple[int, str]:
         return self.run([uv.find_uv_bin(), *arguments], uv_environment(os.environ))
