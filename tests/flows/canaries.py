@@ -156,7 +156,13 @@ def watched(build: TinyBuild) -> Path:
 
 
 def run(
-    given: Given, build: TinyBuild, name: str, *arguments: str, program: str = PROGRAM, **environment: str
+    given: Given,
+    build: TinyBuild,
+    name: str,
+    *arguments: str,
+    program: str = PROGRAM,
+    umask: int = -1,
+    **environment: str,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command of a build's program to its end; what it says lies among what is searched."""
     toolchain = given.everything / "toolchain.json"
@@ -169,6 +175,7 @@ def run(
         capture_output=True,
         text=True,
         check=False,
+        umask=umask,
     )
     said = given.everything / "said"
     said.mkdir(exist_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -51,11 +52,11 @@ class Runs:
         self._weights = origin.put("/weights.pth", (build.folder / "weights.pth").read_bytes())
 
     def run(
-        self, name: str, *arguments: str, program: str = PROGRAM, mirror: str = "", **environment: str
+        self, name: str, *arguments: str, program: str = PROGRAM, mirror: str = "", umask: int = -1, **environment: str
     ) -> subprocess.CompletedProcess[str]:
         """Run one command with everything set."""
         variables = {**self._environment, **canaries.weights(self.given.mirror(mirror or self._weights)), **environment}
-        return canaries.run(self.given, self.build, name, *arguments, program=program, **variables)
+        return canaries.run(self.given, self.build, name, *arguments, program=program, umask=umask, **variables)
 
     def pushed(self, name: str, credentials: dict[str, str], *more: str) -> int:
         """Build and push with credentials from one place."""
@@ -75,6 +76,12 @@ class Runs:
         """Push with a credential helper, signed by a key without a passphrase."""
         sign = ["--set", f"release.signing_key={self.given.folder / 'plain'}"]
         return self.pushed("helper", self.given.by_docker(self._place, helper=True), *sign)
+
+    def under(self, umask: int) -> int:
+        """Build everything anew under a umask."""
+        for name in ("store", "registry", "release"):
+            shutil.rmtree(self.build.folder / name, ignore_errors=True)
+        return self.run(f"umask-{umask:03o}", umask=umask, **self.given.by_environment()).returncode
 
     def settings(self) -> int:
         """Print the settings."""
