@@ -16,7 +16,7 @@ from tests.flows.canaries import modes
 from tests.flows.canary_runs import Runs, runs_in
 from tests.flows.test_doorkeeper import attacks, server
 from tests.inference.deploy import stolen as thefts
-from tests.inference.deploy.stolen import NEW, OLD, Board, Outcome, Server, Stolen, server_in, stolen_registry
+from tests.inference.deploy.stolen import NEW, OLD, Board, Outcome, Stolen, server_in, stolen_registry
 from tests.reliability.trials import NOTHING, Trials
 from tests.tasks.devices.sshd import sshd
 
@@ -40,7 +40,8 @@ def try_to_find_secrets_in_what_runs_leave(trials: Trials, tmp_path: Path) -> No
             "steps that fail": [runs.compiler_fails(), runs.unforeseen(), runs.no_compiler()],
         }
         assert runs.wrong_settings() == 2
-        assert set(sum(ends.values(), [])) == {0} and all(sum(fails.values(), [])), (ends, fails)
+        assert all(end == 0 for group in ends.values() for end in group), ends
+        assert all(end == 1 for group in fails.values() for end in group), fails
         _searched(runs, trials, {**ends, **fails, "settings refused": [2]})
 
 
