@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 from collections.abc import Iterator
@@ -92,6 +93,24 @@ def test_the_server_is_not_given_the_password_of_the_registry(server: int) -> No
     heard = [path.parent for path in Path("/proc").glob("[0-9]*/cmdline") if str(server) in command_of(path)]
     assert len(heard) == 2  # the guard and the server
     assert not [path for path in heard if b"canary-password" in (path / "environ").read_bytes()]
+
+
+def test_with_a_password_nobody_asks_without_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
+    monkeypatch.setenv("PREFECT_API_DATABASE_CONNECTION_URL", f"sqlite+aiosqlite:///{tmp_path}/prefect.db")
+    monkeypatch.setenv("PREFECT_SERVER_API_AUTH_STRING", "admin:word")
+    running = Server(tmp_path / "log")
+    try:
+        running.wait()
+        port = urlsplit(running.api_url).port or 0
+        word = "Basic " + base64.b64encode(b"admin:word").decode()
+        typed = {"Content-Type": "application/json"}
+        answers = [
+            ask(port, "POST", "/api/flows/filter", {**typed, **more}, b"{}") for more in ({}, {"Authorization": word})
+        ]
+        assert answers == [401, 200]
+    finally:
+        running.stop()
 
 
 def command_of(path: Path) -> list[str]:
