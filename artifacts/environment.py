@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Dict, Mapping
 
 # What a program needs to find itself, its libraries and a place for temporary files, and to speak the language here.
@@ -12,6 +13,8 @@ _LOCALE = "LC_"
 _NETWORK = ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "SSL_CERT_DIR", "SSL_CERT_FILE")
 
 _SECRET = ("CENTERNET_REGISTRY_USER", "CENTERNET_REGISTRY_PASSWORD", "CENTERNET_KEY_PASSPHRASE")
+# Settings, such as mirrors with passwords in their addresses, have two underscores: CENTERNET_WEIGHTS__MIRRORS.
+_SETTING = re.compile(r"CENTERNET_\w+?__")
 # Where the package installer's variables hold the index, they may hold its password.
 _INSTALLERS = ("UV_", "PIP_")
 
@@ -48,7 +51,7 @@ def without_secrets(environ: Mapping[str, str]) -> Dict[str, str]:
     return {
         name: value
         for name, value in environ.items()
-        if name not in _SECRET and not name.upper().startswith(_INSTALLERS)
+        if name not in _SECRET and not _SETTING.match(name) and not name.upper().startswith(_INSTALLERS)
     }
 
 

@@ -17,6 +17,7 @@ import os
 import re
 from pathlib import Path, PurePosixPath
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 
@@ -113,8 +114,8 @@ def _check_location(text: str) -> str:
         scheme = sign + (address[1] or address[2])
         close = difflib.get_close_matches(scheme, SCHEMES, n=1)
         raise ValueError(f"{scheme}: is no kind of address" + (f", did you mean {close[0]}:?" if close else ""))
-    if address and address[0].lower().startswith("http") and not _host(place):
-        raise ValueError("the address names no host")
+    if address and address[0].lower().startswith("http"):
+        _check_web_address(place)
     if sign and not member:
         raise ValueError("a file in a zip is written zip+ADDRESS!/MEMBER")
     name = PurePosixPath(member.removeprefix(_MEMBER))
@@ -123,8 +124,19 @@ def _check_location(text: str) -> str:
     return text
 
 
-def _host(place: str) -> str:
-    return place.partition("//")[2].partition("/")[0].rpartition("@")[2].partition(":")[0]
+def _check_web_address(place: str) -> None:
+    # As strict as what downloads: there it would be no mistake of the user's any more, but one of ours.
+    if re.search(r"\s", place):
+        raise ValueError("the address holds a space: write %20")
+    try:
+        parts = urlsplit(place)
+        named, right = bool(parts.hostname), parts.port is None or parts.port > 0
+    except ValueError:
+        named, right = True, False
+    if not named:
+        raise ValueError("the address names no host")
+    if not right:
+        raise ValueError("the address names a host or a port that cannot be")
 
 
 def _check_path(path: Path) -> Path:

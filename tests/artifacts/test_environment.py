@@ -22,6 +22,7 @@ OURS = {
     "CENTERNET_REGISTRY_PASSWORD": "wonder",
     "CENTERNET_KEY_PASSPHRASE": "open",
     "CENTERNET_CACHE": "/cache",
+    "CENTERNET_WEIGHTS__MIRRORS": "https://u:p@mirror/w",
     "UV_INDEX_URL": "https://u:p@index/simple",
     "PIP_INDEX_URL": "https://u:p@index/simple",
     "PREFECT_API_KEY": "key",

@@ -74,7 +74,9 @@ class Runs:
 
     def by_helper(self) -> int:
         """Push with a credential helper, signed by a key without a passphrase."""
-        sign = ["--set", f"release.signing_key={self.given.folder / 'plain'}"]
+        # In a registry of its own: a channel that another key signed is not moved.
+        home = ["--set", f"release.repository={self.build.folder / 'another'}"]
+        sign = [*home, "--set", f"release.signing_key={self.given.folder / 'plain'}"]
         return self.pushed("helper", self.given.by_docker(self._place, helper=True), *sign)
 
     def under(self, umask: int) -> int:
@@ -112,9 +114,9 @@ class Runs:
         """A mirror that is not there."""
         return self.run("no-mirror", mirror="http://127.0.0.1:1/w.pth").returncode
 
-    def no_address(self) -> int:
-        """A mirror that is none."""
-        return self.run("no-address", mirror="https://no host/w.pth").returncode
+    def no_host(self) -> int:
+        """A mirror under a name that nobody has."""
+        return self.run("no-host", mirror="https://nobody.invalid/w.pth").returncode
 
     def compiler_fails(self) -> int:
         """A command of the compiler that fails."""
