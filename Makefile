@@ -4,6 +4,7 @@
 # make bench [ONLY=host] [VENDOR=sophon-demo/sample/CenterNet]   measures, and writes docs/benchmarks.md, calibration.md and heads.md
 # make reliability [ONLY=kills]   kills, cuts, fills, corrupts and feeds on purpose, and writes docs/reliability.md; some hours
 # make photographs [PHOTOGRAPHS=FOLDER]    fits the sample's network to real photographs, and says how to build from it
+# make audit [ARGS="--service osv"]   asks a database of vulnerabilities about every pinned package; fails where it cannot be asked
 # make clean-store [ARGS=--yes]    what nothing needs any more: says what it would free, removes it with --yes
 # make verify-store [ARGS=--json]  hashes and reads all that builds left: says what decayed, and what becomes of it
 
@@ -25,7 +26,7 @@ DEVICE := .venv-device
 # Most tests of flows wait for a server: four processes on two cores take a quarter of the time of one. A file stays together.
 PARALLEL ?= -n 4 --dist loadfile
 
-.PHONY: build serve serve-stop clean-store verify-store photographs bench reliability test test-quick test-compiler test-device wheel lint clean
+.PHONY: build serve serve-stop clean-store verify-store photographs bench reliability audit test test-quick test-compiler test-device wheel lint clean
 
 build: $(READY)
 	$(RUN) -m flows.build --profile $(PROFILE) $(ARGS)
@@ -51,6 +52,9 @@ bench: $(READY)
 
 reliability: $(READY)
 	$(RUN) -m pytest -c tests/reliability/pytest.ini $(if $(ONLY),tests/reliability/try_$(ONLY).py,tests/reliability) $(ARGS)
+
+audit: $(READY)
+	$(RUN) -m flows.audit $(ARGS)
 
 test: lint test-quick test-device test-compiler
 

@@ -5,8 +5,6 @@ The prefix ``org.opencontainers`` is reserved (image-spec 1.1, annotations.md), 
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
-
 PREFIX = "io.github.centernet-sophon"
 
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -36,6 +34,8 @@ NAME = f"{PREFIX}.name"
 DEMONSTRATION = f"{PREFIX}.demonstration"
 
 _BY_SUFFIX = {
+    # Before the plain .json. Registered with IANA.
+    ".cdx.json": "application/vnd.cyclonedx+json",
     ".bmodel": BMODEL,
     ".csv": "text/csv",
     ".html": "text/html",
@@ -50,4 +50,4 @@ _BY_SUFFIX = {
 
 def media_type_of(title: str) -> str:
     """Return the media type of a release's file, by the suffix of its name."""
-    return _BY_SUFFIX.get(PurePosixPath(title).suffix.lower(), UNKNOWN)
+    return next((kind for suffix, kind in _BY_SUFFIX.items() if title.lower().endswith(suffix)), UNKNOWN)

@@ -15,6 +15,7 @@ from prefect import flow
 from flows.investigate import investigate
 from flows.outcome import conclude
 from settings.model import Settings
+from tasks.discretion import discreet
 from tasks.publish import PublishedRelease
 
 
@@ -32,4 +33,5 @@ def build(settings: Settings) -> PublishedRelease:
         GateFailed: A variant misses the thresholds.
         TaskError: A step failed.
     """
-    return conclude(investigate(settings))
+    with discreet():
+        return conclude(investigate(settings))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from artifacts.environment import shut_to_others
 from flows import terminal
 from flows.errors import ServerLost
 from flows.preflight import prepare
@@ -83,6 +84,7 @@ def carried_out(what: str, settings: Settings, work: Callable[[list[int]], int |
     Returns:
         The exit status.
     """
+    shut_to_others()
     terminal.quiet_prefect()
     with terminal.lines(), noted_signals() as received:
         try:

@@ -24,6 +24,7 @@ from flows.terminal import TOLD
 from flows.turns import make_limit
 from settings.devices import nearest_device
 from settings.model import Settings
+from tasks.discretion import discreet
 from tasks.errors import DeviceUnknown
 from tasks.housekeeping.plan import told
 
@@ -100,7 +101,7 @@ def _carried_out(what: str, form: Form, work: Callable[[Settings], Any], *, in_s
     try:
         settings = settings_of(form, os.environ)
         log.info("settings of this %s:\n%s", what, settings.describe())
-        with records_in(workspace_of(settings)) if in_store else nullcontext(), ending_children():
+        with records_in(workspace_of(settings)) if in_store else nullcontext(), ending_children(), discreet():
             return work(settings)
     except TOLD as error:
         log.error("The %s failed. %s", what, error)

@@ -38,6 +38,15 @@ Scalar = bool | int | float | str
 Empty = SkipJsonSchema[None]
 
 
+# Which programs a machine starts, which keys it uses and where it logs in: whoever may only fill in forms would
+# choose what its account runs, or have anything signed.
+_MACHINES_OWN = ("toolchain.python", "release.signing_key")
+_NOT_BY_FORM = (
+    "names a program, a key or a device of the machine that works, which no form chooses: set it in a profile there, "
+    "or in its environment"
+)
+
+
 def _without_nulls(schema: dict[str, Any]) -> None:
     for field in schema["properties"].values():
         # Of what is left out, null would be the default, which the schema refuses.
@@ -209,6 +218,9 @@ def settings_of(form: Form, environ: Mapping[str, str]) -> Settings:
     Raises:
         SettingsError: Anything is wrong; it holds every problem found.
     """
+    refused = [Problem(key, _NOT_BY_FORM, "the form") for key in form.overrides if _is_machines_own(key)]
+    if refused:
+        raise SettingsError(refused)
     overrides = overrides_of(form)
     settings = load_settings(form.source, overrides=overrides, environ=environ)
     if not isinstance(form, BuildForm) or not (form.chips or form.precisions or form.batches or form.io):
@@ -255,6 +267,10 @@ def restricted(
         }
         if (chips is None or row.chip in chips) and all(left.values()):
             yield row.model_copy(update=left)
+
+
+def _is_machines_own(key: str) -> bool:
+    return key in _MACHINES_OWN or key.partition(".")[0] == "devices"
 
 
 def _text(value: object) -> str:

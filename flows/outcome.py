@@ -18,6 +18,7 @@ from flows.findings import Findings
 from flows.story import tell_findings, tell_release
 from settings.model import Settings
 from tasks.errors import GateFailed
+from tasks.materials import SBOM_TITLE, bill_of_materials
 from tasks.measurements import measurements
 from tasks.publish import CHANNEL, PublishedRelease, Results, publish
 from tasks.push import push
@@ -97,6 +98,7 @@ def draft(findings: Findings) -> Draft:
         MEASUREMENTS_TITLE: content.put_bytes(measured.to_json()),
         PAGE_TITLE: drawn.page,
     }
+    files[SBOM_TITLE] = content.put_bytes(bill_of_materials(results, files, settings, findings.compiler))
     record = assemble(results, files, settings, findings.spec, findings.compiler, workspace)
     return Draft(record, files, measured)
 

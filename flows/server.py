@@ -18,7 +18,10 @@ import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
+from artifacts.environment import without_secrets
 from flows.errors import ServerNotReached, ServerNotStarted
+from flows.serving.doorkeeper import APPLICATION
+from settings.locations import PROJECT
 from tasks.toolchain import guard
 
 START_TIMEOUT_S = 180.0
@@ -52,7 +55,7 @@ class Server:
         with log_path.open("wb") as log:
             self._process = subprocess.Popen(
                 _command(port),
-                env=_environment(os.environ),
+                env=_environment(os.environ, port),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -117,19 +120,21 @@ def check_reachable(api_url: str) -> None:
 
 def _command(port: int) -> list[str]:
     guarded = [sys.executable, "-I", "-S", str(Path(guard.__file__)), str(os.getpid()), sys.executable, "-m", "uvicorn"]
-    application = ["--factory", "prefect.server.api.server:create_app"]
+    application = ["--app-dir", str(PROJECT), "--factory", APPLICATION]
     return [*guarded, *application, "--host", "127.0.0.1", "--port", str(port), "--log-level", "error"]
 
 
-def _environment(inherited: Mapping[str, str]) -> dict[str, str]:
+def _environment(inherited: Mapping[str, str], port: int) -> dict[str, str]:
     # The last two are what Prefect's own temporary server gets: no user interface, no services that watch over others.
     ours = {
+        # Prefect's default lets the pages of every site ask.
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{port}",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_UI_ENABLED": "false",
         "PREFECT__SERVER_EPHEMERAL": "1",
         "PREFECT__SERVER_FINAL": "1",
     }
-    kept = {name: value for name, value in inherited.items() if not name.startswith(CONSOLE_PREFIX)}
+    kept = {name: value for name, value in without_secrets(inherited).items() if not name.startswith(CONSOLE_PREFIX)}
     return {**kept, **ours}
 
 

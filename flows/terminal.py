@@ -17,6 +17,7 @@ from artifacts.files import disk_trouble
 from flows.errors import FlowError
 from inference.errors import InferenceError
 from settings.errors import SettingsError
+from settings.locations import scrubbed
 from tasks.errors import TaskError
 
 OURS = ("tasks", "flows", "artifacts", "inference")
@@ -75,7 +76,7 @@ def tell_failure(error: BaseException, logs: Path, what: str = "build") -> None:
         return
     kept = _kept("".join(traceback.format_exception(error)), logs)
     print(
-        f"\nThe {what} failed on something that it does not foresee: {type(error).__name__}: {error}\n"
+        f"\nThe {what} failed on something that it does not foresee: {type(error).__name__}: {scrubbed(str(error))}\n"
         f"{kept} What is finished is kept; please report it with that file.",
         file=sys.stderr,
     )
@@ -83,11 +84,17 @@ def tell_failure(error: BaseException, logs: Path, what: str = "build") -> None:
 
 def _kept(text: str, logs: Path) -> str:
     """Write a traceback to a file and say where it is; it is said itself where no disk takes it."""
-    name = f"unforeseen-{os.getpid()}-{secrets.token_hex(3)}.log"
-    for place in (str(logs), None):
-        with suppress(OSError):  # also of gettempdir, where no disk takes anything
-            folder = Path(place or tempfile.gettempdir())
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_text(text)
-            return f"The traceback is in {folder / name}."
+    # Libraries put the address that they asked into their messages; somebody will send this file on.
+    text = scrubbed(text)
+    with suppress(OSError):
+        logs.mkdir(parents=True, exist_ok=True)
+        path = logs / f"unforeseen-{os.getpid()}-{secrets.token_hex(3)}.log"
+        path.write_text(text)
+        return f"The traceback is in {path}."
+    with suppress(OSError):  # also of gettempdir, where no disk takes anything
+        # Everybody's folder: never through a link that somebody else put there.
+        descriptor, made = tempfile.mkstemp(prefix="unforeseen-", suffix=".log")
+        with os.fdopen(descriptor, "w") as stream:
+            stream.write(text)
+        return f"The traceback is in {made}."
     return f"No disk takes the traceback:\n{text}"

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict
 from flows.look import Looked, look
 from flows.run_log import join_page
 from settings.model import Settings
+from tasks.discretion import discreet
 from tasks.publish import PublishedRelease
 from tasks.verdict.text import summary
 
@@ -57,7 +58,8 @@ class Watched(BaseModel):
 @flow(name="watch", validate_parameters=True)
 def watch(settings: Settings, version: str | None = None, dry_run: bool = False) -> Any:
     """Look for a newer compiler; where there is one, rebuild with it and publish if nothing got worse."""
-    return look_and_rebuild(settings, version, dry_run)
+    with discreet():
+        return look_and_rebuild(settings, version, dry_run)
 
 
 def look_and_rebuild(settings: Settings, version: str | None = None, dry_run: bool = False) -> State[Watched]:

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from artifacts.environment import shut_to_others
 from artifacts.errors import StoreNotWritable
 from flows import terminal
 from flows.cluster.errors import DaskMissing, PrefectUnnamed, SchedulerNotReached
@@ -48,6 +49,7 @@ def main(argv: Sequence[str]) -> int:
         0 ended by a signal, 1 failed, 2 wrong usage.
     """
     options = _parser().parse_args(argv)
+    shut_to_others()
     store = options.store.expanduser().absolute()
     _quiet(store)
     with terminal.lines():

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Dict, List, Optional
 
+from artifacts.environment import shut_to_others
 from inference.commands import bench, detect, doctor, pull, releases, rollback, validate
 
 DONE, FAILED, WRONG_USAGE = 0, 1, 2
@@ -33,6 +34,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
         The exit status: 0 done, 1 failed with the reason on standard error, 2 wrong usage.
     """
     options = _parser().parse_args(arguments)
+    shut_to_others()
     # Imported here, so that --help and usage errors need neither OpenCV nor pydantic.
     from artifacts.errors import ArtifactError
     from artifacts.files import disk_trouble

@@ -17,8 +17,9 @@ import os
 import re
 from pathlib import Path, PurePosixPath
 from typing import Annotated
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 
 PROJECT = Path(__file__).resolve().parent.parent
 """The folder that holds the packages; `project:` paths begin here."""
@@ -27,6 +28,10 @@ SCHEMES = ("http", "https", "file", "dfss", "zip+http", "zip+https", "zip+file")
 _SHIPPED, _ZIP, _MEMBER = "project:", "zip+", "!/"
 # A colon alone makes no address: `a:b` is the name of a file.
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://|(file|https?):", re.IGNORECASE)
+# Also with too few slashes, as after a path was made of it, and up to the last @: passwords hold what they like.
+_USER_INFO = re.compile(r"(https?:/{0,2})[^\s\"'/]*@", re.IGNORECASE)
+# The libraries of the network write `with url: /path?query`.
+_QUERY = re.compile(r"((?:https?:|\burl: )[^\s\"'?#]*)[?#](?!\.\.\.)[^\s\"']*", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -81,6 +86,18 @@ def without_secrets(location: str) -> str:
     return f"{sign}{scheme}{slashes}{host.rpartition('@')[2]}{slash}{path}{'?...' if query else ''}{member}"
 
 
+def scrubbed(text: str) -> str:
+    """A text fit to be printed, whatever addresses stand in it, right ones or not.
+
+    Args:
+        text: a message, a traceback, a value of unknown kind.
+
+    Returns:
+        The same without what stands before an @ or behind a question mark in anything that begins like http.
+    """
+    return _QUERY.sub(r"\1?...", _USER_INFO.sub(r"\1", text))
+
+
 def _split(text: str) -> tuple[str, str, str]:
     """Splits a location into `zip+`, the place, and `!/member`."""
     sign = _ZIP if text.startswith(_ZIP) else ""
@@ -97,8 +114,8 @@ def _check_location(text: str) -> str:
         scheme = sign + (address[1] or address[2])
         close = difflib.get_close_matches(scheme, SCHEMES, n=1)
         raise ValueError(f"{scheme}: is no kind of address" + (f", did you mean {close[0]}:?" if close else ""))
-    if address and address[0].lower().startswith("http") and not _host(place):
-        raise ValueError("the address names no host")
+    if address and address[0].lower().startswith("http"):
+        _check_web_address(place)
     if sign and not member:
         raise ValueError("a file in a zip is written zip+ADDRESS!/MEMBER")
     name = PurePosixPath(member.removeprefix(_MEMBER))
@@ -107,8 +124,19 @@ def _check_location(text: str) -> str:
     return text
 
 
-def _host(place: str) -> str:
-    return place.partition("//")[2].partition("/")[0].rpartition("@")[2].partition(":")[0]
+def _check_web_address(place: str) -> None:
+    # As strict as what downloads: there it would be no mistake of the user's any more, but one of ours.
+    if re.search(r"\s", place):
+        raise ValueError("the address holds a space: write %20")
+    try:
+        parts = urlsplit(place)
+        named, right = bool(parts.hostname), parts.port is None or parts.port > 0
+    except ValueError:
+        named, right = True, False
+    if not named:
+        raise ValueError("the address names no host")
+    if not right:
+        raise ValueError("the address names a host or a port that cannot be")
 
 
 def _check_path(path: Path) -> Path:
@@ -133,6 +161,8 @@ def _check_text(text: str) -> str:
 Location = Annotated[
     str,
     AfterValidator(_check_location),
+    # As JSON the settings go to Prefect's database and onto its pages: they are the parameters of a run.
+    PlainSerializer(lambda text: scrubbed(without_secrets(text)), return_type=str, when_used="json"),
     Field(
         json_schema_extra={
             "format": "location",

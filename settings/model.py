@@ -11,7 +11,7 @@ from pydantic import Field, PrivateAttr, model_validator
 from artifacts.release import Variant
 from settings.devices import SIMULATOR, Devices, SimulatorDevice
 from settings.gate import GateSettings
-from settings.locations import without_secrets
+from settings.locations import scrubbed, without_secrets
 from settings.matrix import MatrixRow, SimulatorSettings, expand
 from settings.operations import ExchangeSettings, KeepSettings, MarginSettings, RunnerSettings
 from settings.part import Part
@@ -108,7 +108,7 @@ class Settings(Part):
             has_secrets = holds_locations(find(schema(), path) or {})
             text = format_value(_printable(value) if has_secrets else value)
             lines.append(f"{format_key(path)} = {text}  # {self._origins.get(path, DEFAULT)}")
-        return "\n".join(lines)
+        return scrubbed("\n".join(lines))
 
 
 @cache

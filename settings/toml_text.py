@@ -7,6 +7,8 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 
+from settings.locations import scrubbed
+
 _BREAKING = re.compile(r"[\x7f-\x9f\u2028\u2029]")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -91,5 +93,5 @@ def shown(value: object, limit: int = 80) -> str:
     Returns:
         The value as TOML, or its beginning.
     """
-    text = format_value(value)
+    text = scrubbed(format_value(value))
     return text if len(text) <= limit else text[: limit - 3] + "..."

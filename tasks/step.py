@@ -34,6 +34,7 @@ from prefect.transactions import IsolationLevel
 from artifacts.digest import digest_bytes, hex_of
 from artifacts.errors import ArtifactError
 from artifacts.files import atomic_write, storage_errors
+from tasks.discretion import scrub
 from tasks.errors import KeyFailure
 from tasks.exchange.machine import own, own_workspace, tell
 from tasks.exchange.sharing import hand_over
@@ -171,6 +172,7 @@ class _Use:
                 result = work()
             hand_over(self.workspace, self.key, result)
         except BaseException as error:
+            scrub(error)
             # Said at once: other steps that are at work now are waited for before the build tells why.
             log.info("%s: failed after %.1f s%s", self.entry.slot, time.monotonic() - started, left_log(error))
             with suppress(ArtifactError):  # the work's own error says more than a journal that cannot be written

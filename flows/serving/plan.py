@@ -8,7 +8,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from artifacts.environment import without_secrets
 from flows.server import CONSOLE_PREFIX
+from flows.serving.doorkeeper import APPLICATION
 from settings.locations import PROJECT
 
 POOL = "centernet"
@@ -55,7 +57,8 @@ class Plan(BaseModel):
 
 def server_command(plan: Plan) -> list[str]:
     """Return the command that runs the server in the foreground."""
-    return [sys.executable, "-m", "prefect", "server", "start", "--host", LOOPBACK, "--port", str(plan.port)]
+    application = ["--app-dir", str(PROJECT), "--factory", APPLICATION, "--log-level", "warning"]
+    return [sys.executable, "-m", "uvicorn", *application, "--host", LOOPBACK, "--port", str(plan.port)]
 
 
 def worker_command(plan: Plan) -> list[str]:
@@ -83,10 +86,11 @@ def server_environment(plan: Plan, inherited: Mapping[str, str]) -> dict[str, st
         # Else its pages ask port 4200, whatever port they came from.
         "PREFECT_SERVER_UI_API_URL": plan.api_url,
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
-        # A browser or a script on this machine only: another site's page may not talk to it.
+        # Where its own pages are; what others have to show, flows.serving.doorkeeper says.
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"{plan.page},{plan.page.replace(LOOPBACK, 'localhost')}",
     }
-    return {**keep, **_common(plan, inherited), "PREFECT_SERVER_API_HOST": LOOPBACK}
+    ours = {"PREFECT_SERVER_API_HOST": LOOPBACK, "PREFECT__SERVER_FINAL": "1"}
+    return {**keep, **_common(plan, without_secrets(inherited)), **ours}
 
 
 def worker_environment(plan: Plan, inherited: Mapping[str, str]) -> dict[str, str]:

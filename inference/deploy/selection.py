@@ -46,8 +46,8 @@ def select(record: ReleaseRecord, chips: Sequence[str], wish: Wish) -> Tuple[Var
     return fitting
 
 
-FOR_PEOPLE = ("report.html", "calibration.jpg")
-"""What only somebody at a desk looks at: megabytes that no device needs."""
+FOR_PEOPLE = ("report.html", "calibration.jpg", "sbom.cdx.json")
+"""What only somebody at a desk looks at, and no device needs."""
 
 
 def wanted_files(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import sys
 from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
@@ -19,7 +20,7 @@ from typing_extensions import Literal
 
 from artifacts import media
 from artifacts.attachments import read_envelope
-from artifacts.errors import BadRecord, NotSigned, RecordExpired, RolledBack, WrongSubject
+from artifacts.errors import BadKey, BadRecord, NotSigned, RecordExpired, RolledBack, WrongSubject
 from artifacts.files import atomic_write
 from artifacts.layout_tags import CHANNELS, channel_tag, signature_tag
 from artifacts.oci import parse
@@ -100,15 +101,33 @@ def pinned_keys(
         The keys; empty only where nothing names any.
 
     Raises:
-        BadKey: What is named holds no key, or cannot be read; it is never taken for "no keys".
+        BadKey: What is named holds no key, or cannot be read; it is never taken for "no keys". Or everybody may write
+            there.
     """
     variable = (os.environ if environment is None else environment).get(KEYS_VARIABLE)
     place = given or (Path(variable) if variable else None)
-    if place is not None:
-        return load_keys(place)
-    folder = store / KEYS_FOLDER
-    # A link that leads nowhere is a mistake, not the absence of keys.
-    return load_keys(folder) if folder.is_symlink() or folder.exists() else ()
+    if place is None:
+        place = store / KEYS_FOLDER
+        # A link that leads nowhere is a mistake, not the absence of keys.
+        if not (place.is_symlink() or place.exists()):
+            return ()
+    keys = load_keys(place)
+    # The store as well: what was seen of the channels is remembered there, and its keys folder could be exchanged.
+    for path in (store, place, *(sorted(place.iterdir()) if place.is_dir() else ())):
+        _refuse_if_others_may_write(path)
+    return keys
+
+
+def _refuse_if_others_may_write(path: Path) -> None:
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return
+    if mode & stat.S_IWOTH:
+        raise BadKey(
+            f"Everybody on this device may write {path} (mode {stat.S_IMODE(mode):04o}), so that a key or a memory in "
+            f"it proves nothing. Look whether the keys are still yours, then `chmod o-w {path}`."
+        )
 
 
 def trusted_name(registry: Registry, reference: Reference, trust: Trust, store: Path) -> str:

@@ -16,6 +16,7 @@ from typing import Any, Dict, Mapping, NamedTuple, Optional, Tuple, Type
 import numpy as np
 
 from artifacts.bmodel import BmodelInfo
+from artifacts.environment import for_programs
 from artifacts.errors import StoreError
 from artifacts.files import storage_errors
 from inference.engines.base import read_sound_bmodel
@@ -84,7 +85,7 @@ class WorkerProcess:
             model: An ``.mlir`` file (its weights beside it, under the name that it states) or a ``.bmodel``.
             log: Where the worker's own output goes; its folder exists, a file there is replaced.
             chip: The chip that a ``.bmodel`` has to be for; None takes the one that it names.
-            environment: Variables added to this process's own.
+            environment: Variables added to the few of this process's own that it gets: no password is among them.
             start_timeout_s: Longest wait for the model to be loaded.
             timeout_s: Longest wait for one `run`, unless that says otherwise.
 
@@ -175,7 +176,12 @@ class WorkerProcess:
         lifeline = os.fdopen(ours, "wb", buffering=0)  # an object, so that it is closed with this one
         # -I: neither our PYTHONPATH nor our modules beside the script belong into the compiler's process.
         argv = [str(python), "-I", str(WORKER_SCRIPT), str(self._model), chip, str(theirs)]
-        variables = {**os.environ, **environment, "OMP_NUM_THREADS": str(THREADS), "OMP_WAIT_POLICY": WAIT_POLICY}
+        variables = {
+            **for_programs(os.environ),
+            **environment,
+            "OMP_NUM_THREADS": str(THREADS),
+            "OMP_WAIT_POLICY": WAIT_POLICY,
+        }
         try:
             with storage_errors(self.log.parent), self.log.open("wb") as log:
                 process = subprocess.Popen(

@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, NamedTuple
 
+from artifacts.environment import for_programs, without_secrets
 from settings.devices import Device, SshDevice, python_of
 from settings.locations import PROJECT
 from tasks.devices import agent
@@ -22,6 +23,8 @@ from tasks.devices.failures import failure, not_started
 _TAIL_BYTES = 16_000
 # A connection over which nothing comes for so long is dead.
 _ALIVE_S, _ALIVE_COUNT = 15, 4
+# What the device package reads itself.
+_DEVICES = ("CENTERNET_CACHE", "CENTERNET_TOOLCHAIN_PYTHON", "CENTERNET_DEVICE_STORE", "XDG_CACHE_HOME")
 
 
 class Link(NamedTuple):
@@ -158,7 +161,11 @@ def _device_folder(link: Link) -> str:
 def _environment(link: Link) -> dict[str, str]:
     # Of the build's own Python the device package is this checkout.
     ours = {} if python_of(link.device) else {"PYTHONPATH": str(PROJECT)}
-    return {**os.environ, "LC_ALL": "C", **ours}
+    if isinstance(link.device, SshDevice):
+        # What the user's own configuration of ssh starts may need whatever the user set.
+        kept = without_secrets(os.environ).items()
+        return {**{name: value for name, value in kept if not name.startswith("PREFECT_")}, "LC_ALL": "C"}
+    return {**for_programs(os.environ, *_DEVICES, "PYTHONPATH"), "LC_ALL": "C", **ours}
 
 
 def _tail(path: Path, begin: int) -> str:

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
+from artifacts.environment import for_programs
 from tasks.errors import FailureKind, MirrorFailure
 from tasks.sources.pace import Job
 from tasks.sources.part import Part, check_room, using
@@ -94,6 +95,7 @@ def _run(address: str, scratch: Path, job: Job) -> int:
         process = subprocess.Popen(
             argv,
             cwd=scratch / "got",
+            env=for_programs(os.environ, "PYTHONPATH", network=True),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

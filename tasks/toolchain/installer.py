@@ -14,6 +14,8 @@ from typing import BinaryIO
 
 import uv
 
+from artifacts.environment import for_programs
+from settings.locations import scrubbed
 from tasks.errors import ProvisionFailed
 from tasks.toolchain.launch import launch
 
@@ -24,6 +26,8 @@ UNREACHABLE = re.compile(
     r"|network was disabled|Failed to fetch"
 )
 _REASON_LINES = 5
+# Its own settings, its folders, where passwords for the index are kept, and what builds a package that has no wheel.
+_READ_BY_UV = ("UV_", "XDG_", "PYENV_", "NETRC", "DBUS_SESSION_BUS_ADDRESS", "CC", "CXX", "CFLAGS", "LDFLAGS")
 _STAGES = re.compile(rb"^\$ \S+ (?:venv|pip install|-c) ", re.M)
 _FULL = re.compile(r"No space left on device|\(os error 28\)")
 
@@ -50,6 +54,11 @@ class Installer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._sink.close()
+        # uv leaves user and password out of an index's address, but no token behind a question mark.
+        said = self.log_path.read_bytes()
+        fit = scrubbed(said.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+        if fit != said:
+            self.log_path.write_bytes(fit)
 
     def make_environment(self, folder: Path, python: Path | None) -> None:
         """Create an empty environment of Python 3.10.
@@ -154,7 +163,7 @@ class Installer:
                 "build again, what was downloaded is kept; or raise `toolchain.timeouts.provision`.",
                 self.log_path,
             ) from None
-        return status, self.log_path.read_bytes()[start:].decode("utf-8", "replace")
+        return status, scrubbed(self.log_path.read_bytes()[start:].decode("utf-8", "replace"))
 
     def _uv(self, *arguments: str) -> tuple[int, str]:
         return self.run([uv.find_uv_bin(), *arguments], uv_environment(os.environ))
@@ -170,8 +179,14 @@ class Installer:
 
 
 def uv_environment(own: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment for uv: the user's own settings (index, proxy, torch backend), no virtual environment."""
-    kept = {key: value for key, value in own.items() if key not in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")}
+    """Return the environment for uv: the user's own settings (index, proxy, torch backend), no other secret of ours.
+
+    A package without a wheel is built by a program of its own, which sees all that uv sees.
+
+    Args:
+        own: The environment of this process.
+    """
+    kept = for_programs(own, *_READ_BY_UV, network=True)
     return {"UV_HTTP_TIMEOUT": "300", "UV_NO_PROGRESS": "1", **kept}
 
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import uv
 from packaging.version import Version
 
+from settings.locations import scrubbed
 from tasks.errors import IndexFailed, IndexUnreachable
 from tasks.toolchain.installer import PYTHON, UNREACHABLE, uv_environment
 from tasks.toolchain.launch import launch
@@ -103,7 +104,7 @@ def _ask(requirement: str, limit_s: float, *, fresh: bool) -> _Reply:
                 status = launch(command, environment=environment, sink=sink, timeout_s=limit_s)
             except subprocess.TimeoutExpired:
                 raise IndexUnreachable(f"no answer within {limit_s:g} s") from None
-        said = (folder / "log").read_text("utf-8", "replace")
+        said = scrubbed((folder / "log").read_text("utf-8", "replace"))
         if status == 0:
             answer = _ANSWER.search((folder / "answer.txt").read_text())
             return _Reply(answer[1] if answer else None, said)

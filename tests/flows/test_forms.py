@@ -52,6 +52,22 @@ def test_a_version_that_looks_like_a_number_stays_text() -> None:
     assert (made.release.version, made.toolchain.version) == ("1.30", "1.30")
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("toolchain.python", "/srv/any/program"),
+        ("release.signing_key", "/home/publisher/key"),
+        ("devices.evil.python", "/srv/any/program"),
+        ("devices.evil.host", "evil.example"),
+        ("devices.simulator.python", None),
+    ],
+)
+def test_no_form_names_a_program_a_key_or_a_device(key: str, value: str | None) -> None:
+    with pytest.raises(SettingsError, match=rf"{key}: names a program, a key or a device .*from the form"):
+        settings_of(BuildForm(overrides={key: value}), {})
+    assert settings_of(BuildForm(), {"CENTERNET_TOOLCHAIN__PYTHON": "/usr/bin/python3.10"}).toolchain.python is not None
+
+
 def test_null_among_the_overrides_unsets() -> None:
     assert settings_of(BuildForm(profile="coco", overrides={"evaluation.limit": None}), {}).evaluation.limit is None
 

@@ -182,3 +182,13 @@ def test_the_workers_threads_are_pinned_whatever_the_environment_says(
         variables = Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
     assert b"OMP_NUM_THREADS=2" in variables and b"EXTRA=yes" in variables
     assert b"OMP_WAIT_POLICY=PASSIVE" in variables
+
+
+def test_the_vendors_code_gets_no_secret_of_ours(
+    fake_python: Path, mlir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("CENTERNET_REGISTRY_PASSWORD", "CENTERNET_KEY_PASSPHRASE", "UV_INDEX_URL", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "canary")
+    with WorkerProcess(fake_python, mlir, log=tmp_path / "log") as process:
+        variables = Path(f"/proc/{process.pid}/environ").read_bytes()
+    assert b"canary" not in variables and b"PATH=" in variables

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from settings.locations import PROJECT, Location, resolve, without_secrets
+from settings.errors import SettingsError
+from settings.load import load_settings
+from settings.locations import PROJECT, Location, resolve, scrubbed, without_secrets
 
 BASE = Path("/base/folder")
 LOCATION: TypeAdapter[str] = TypeAdapter(Location)
@@ -104,3 +106,51 @@ def test_what_is_no_mirror_is_refused_with_the_reason(text: str, reason: str) ->
 )
 def test_secrets_are_left_out_of_what_is_printed(text: str, printed: str) -> None:
     assert without_secrets(text) == printed
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("no address: a@b?c", "no address: a@b?c"),
+        ("https://host/path@v2 is fine", "https://host/path@v2 is fine"),
+        ("asked https://user:s3cret@host/a?t=s3cret, then", "asked https://host/a?... then"),
+        ('"https://u:s3c@ret@host/a"', '"https://host/a"'),
+        ("HTTP://u:s3cret@host#s3cret", "HTTP://host?..."),
+        ("zip+https:/u:s3cret@host/a.zip!/m", "zip+https:/host/a.zip!/m"),
+        (
+            "Max retries exceeded with url: /w.pth?token=s3cret (Caused by",
+            "Max retries exceeded with url: /w.pth?... (Caused by",
+        ),
+        ("https://host/a?...", "https://host/a?..."),
+    ],
+)
+def test_a_text_is_scrubbed_of_what_addresses_carry(text: str, expected: str) -> None:
+    assert scrubbed(text) == expected and scrubbed(expected) == expected
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        'weights.mirrors=["https://user:s3cret@host/w.pth"',
+        'weights.mirrors={a="https://user:s3cret@host/w.pth"}',
+        'weights.mirrors=["htps://user:s3cret@host/w.pth"]',
+        'weights.mirrors=["https://user:s3cret@host/w.pth?token=s3cret"]',
+        "workers=https://user:s3cret@host/x?token=s3cret",
+        "weights.mirrors=https://host/w.pth#s3cret",
+        "release.push=https://user:s3cret@host/x",
+    ],
+)
+def test_neither_problems_nor_settings_nor_their_json_show_a_secret(given: str) -> None:
+    try:
+        settings = load_settings("sample", overrides=[given, "weights.record_first_use=true"], environ={})
+        told = settings.describe() + settings.model_dump_json()
+        assert settings.weights.mirrors != ()
+    except SettingsError as error:
+        told = str(error)
+    assert "s3cret" not in told and given.partition("=")[0] in told
+
+
+def test_what_downloads_still_has_the_whole_address() -> None:
+    address = "https://user:s3cret@host/w.pth?token=s3cret"
+    overrides = [f'weights.mirrors=["{address}"]', "weights.record_first_use=true"]
+    assert load_settings("sample", overrides=overrides, environ={}).weights.mirrors == (address,)

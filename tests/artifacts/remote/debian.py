@@ -48,12 +48,13 @@ def program() -> str:
 
 
 @contextmanager
-def docker_registry(folder: Path, tls: Optional[Tuple[Path, Path]] = None) -> Iterator[str]:
+def docker_registry(folder: Path, tls: Optional[Tuple[Path, Path]] = None, htpasswd: str = _HTPASSWD) -> Iterator[str]:
     """Run a server while the body runs.
 
     Args:
         folder: For its files; may hold those of an earlier run.
-        tls: Certificate and key; with them it also wants the user and password above.
+        tls: Certificate and key; with them it also wants a user and a password.
+        htpasswd: Who may log in.
 
     Yields:
         Its ``host:port``.
@@ -65,7 +66,7 @@ def docker_registry(folder: Path, tls: Optional[Tuple[Path, Path]] = None) -> It
         port = probe.getsockname()[1]
     secured = auth = ""
     if tls is not None:
-        (folder / "htpasswd").write_text(_HTPASSWD)
+        (folder / "htpasswd").write_text(htpasswd)
         secured = f", tls: {{certificate: {tls[0]}, key: {tls[1]}}}"
         auth = f"auth: {{htpasswd: {{realm: edge-models, path: {folder / 'htpasswd'}}}}}\n"
     config = folder / "config.yml"

@@ -46,6 +46,19 @@ def test_without_keys_the_release_is_taken_and_one_line_says_so(publisher: Publi
     assert len(device.warnings) == 1 and "not verified: no keys are pinned" in device.warnings[0]
 
 
+@pytest.mark.parametrize("open_to_all", ["store", "store/keys", "store/keys/a.pub"])
+def test_keys_that_everybody_may_write_are_refused(open_to_all: str, tmp_path: Path) -> None:
+    (tmp_path / "store" / "keys").mkdir(parents=True)
+    (tmp_path / "store" / "keys" / "a.pub").write_text(public_pem(signer("publisher").key))
+    assert pinned_keys(tmp_path / "store", None, {}) == (signer("publisher").key,)
+    path = tmp_path / open_to_all
+    path.chmod(path.stat().st_mode | 0o002)
+    with pytest.raises(BadKey, match=r"Everybody on this device may write .*chmod o-w"):
+        pinned_keys(tmp_path / "store", None, {})
+    path.chmod(path.stat().st_mode & ~0o002 | 0o020)  # a group of users is its owner's decision
+    assert pinned_keys(tmp_path / "store", None, {}) == (signer("publisher").key,)
+
+
 def test_keys_are_looked_for_in_this_order(tmp_path: Path) -> None:
     keys = [public_key(bytes([number]) * 32) for number in range(3)]
     for number, one in enumerate(keys):

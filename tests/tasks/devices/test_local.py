@@ -12,9 +12,10 @@ import time
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from artifacts.digest import digest_bytes
-from settings.devices import LocalDevice, SimulatorDevice
+from settings.devices import LocalDevice, SimulatorDevice, SshDevice
 from tasks.devices import agent
 from tasks.devices.failures import install_command
 from tasks.devices.link import Link, command_line
@@ -31,6 +32,22 @@ def ask(folder: Path, command: str, given: bytes, *arguments: str) -> subprocess
     source = Path(agent.__file__).read_bytes()
     argv = [sys.executable, "-I", "-c", agent.BOOT, str(len(source)), command, str(folder), *arguments]
     return subprocess.run(argv, input=source + given, capture_output=True, check=False, timeout=60)
+
+
+@pytest.mark.parametrize(
+    "hostile", ["$(touch made)", "`touch made`", "a; touch made", "'; touch made #", "-rf *", "a\\"]
+)
+def test_what_reads_like_an_option_or_a_command_is_neither(hostile: str, tmp_path: Path) -> None:
+    device = SshDevice(kind="ssh", host="board", python=hostile, folder=hostile)
+    argv = command_line(Link("board", device, tmp_path, tmp_path / "log"), ["1", "look", device.folder])
+    assert argv[-3:-1] == ["--", "board"] and argv[0] == "ssh"
+    # What sshd does with it.
+    shown = subprocess.run(["sh", "-c", f"printf '%s\\0' {argv[-1]}"], cwd=tmp_path, capture_output=True, check=True)
+    words = shown.stdout.decode().split("\0")[:-1]
+    assert words[0] == hostile and words[-1] == hostile and not (tmp_path / "made").exists()
+    for name in ("host", "user"):
+        with pytest.raises(ValidationError):
+            SshDevice.model_validate({"kind": "ssh", "host": "board", name: hostile})
 
 
 def test_a_release_is_validated_in_this_machine(made: StandIn, found: Bench) -> None:

@@ -56,6 +56,15 @@ def test_the_one_file_that_the_tool_leaves_is_taken(tool: Tool, tmp_path: Path) 
     assert names(tmp_path) == ["m.zip"]
 
 
+def test_the_tool_gets_no_secret_of_ours(tool: Tool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CENTERNET_REGISTRY_PASSWORD", "CENTERNET_KEY_PASSPHRASE", "UV_INDEX_URL"):
+        monkeypatch.setenv(name, "canary")
+    seen = tmp_path / "environment"
+    tool.does(f"pathlib.Path({str(seen)!r}).write_text(str(dict(os.environ)))", writes("models.zip"))
+    fetch(source_of(CONTENT, MIRROR), tmp_path / "m.zip", options=QUICK)
+    assert "canary" not in seen.read_text() and "PATH" in seen.read_text()
+
+
 def test_one_member_of_the_zip_that_the_tool_leaves(tool: Tool, tmp_path: Path) -> None:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
