@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Dict, Mapping
 
+from artifacts.bounded import read_bounded
 from artifacts.digest import canonical_json
 from artifacts.errors import LayoutError
 from artifacts.files import atomic_write
@@ -47,15 +48,22 @@ def load_index(root: Path) -> Dict[str, Any]:
     """
     if not is_layout(root):
         raise LayoutError(f"{root} is no registry layout: it has no {LAYOUT_FILE!r}. Name another, or publish into it.")
-    with (root / LAYOUT_FILE).open("rb") as stream:
-        version = parse(stream.read(MAX_MANIFEST_BYTES + 1), LAYOUT_FILE).get("imageLayoutVersion")
+    version = parse(_read(root / LAYOUT_FILE), LAYOUT_FILE).get("imageLayoutVersion")
     if version != _LAYOUT_VERSION:
         raise LayoutError(f"{root} has the layout version {version!r}, not {_LAYOUT_VERSION}: update this program.")
     try:
-        with (root / INDEX_FILE).open("rb") as stream:
-            return parse(stream.read(MAX_MANIFEST_BYTES + 1), INDEX_FILE)
+        return parse(_read(root / INDEX_FILE), INDEX_FILE)
     except FileNotFoundError:
         return empty_index()
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return read_bounded(path, MAX_MANIFEST_BYTES)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise LayoutError(f"{path} cannot be read: {error.strerror or error}. Name another layout.") from error
 
 
 def write_index(root: Path, index: Mapping[str, Any]) -> None:

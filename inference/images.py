@@ -15,6 +15,7 @@ from typing import NamedTuple, Optional, Tuple
 import cv2
 import numpy as np
 
+from artifacts.bounded import read_bounded
 from inference.errors import ImageError
 
 MAX_PIXELS = 100_000_000
@@ -84,7 +85,7 @@ def read_file(path: Path) -> bytes:
                 "leave it out, or compress it as JPEG.",
                 path,
             )
-        return path.read_bytes()
+        return read_bounded(path, MAX_FILE_BYTES)
     except OSError as error:
         raise ImageError(f"cannot read the image {path}: {error}. Check the name and who may read it.", path) from error
 

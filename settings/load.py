@@ -14,6 +14,7 @@ from typing import Any, cast
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
+from artifacts.bounded import read_bounded
 from settings.errors import Problem, SettingsError
 from settings.layers import Layer, Reader
 from settings.locations import PROJECT, resolve
@@ -23,6 +24,7 @@ from settings.schema import KeyPath, allowed, defaults, find, holds_locations
 from settings.toml_text import format_key, format_value, shown
 
 PROFILES = PROJECT / "settings" / "profiles"
+MAX_PROFILE_BYTES = 1 << 18
 
 _FILE = "a path that ends in .toml"
 
@@ -110,7 +112,7 @@ def _read_profile(layer: Layer, profile: str | Path, reader: Reader, base: Path,
 
 def _parsed(path: Path, problems: list[Problem]) -> dict[str, Any] | None:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(read_bounded(path, MAX_PROFILE_BYTES).decode("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
         problems.append(Problem("profile", f"{format_value(str(path))} cannot be read: {reason}"))

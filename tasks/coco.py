@@ -13,6 +13,7 @@ from typing import Any, TypeGuard
 
 from pydantic import BaseModel, ConfigDict
 
+from artifacts.bounded import read_bounded
 from tasks.errors import BadAnnotations
 
 MAX_FILE_BYTES = 1 << 30
@@ -117,10 +118,7 @@ def read_dataset(path: Path) -> Dataset:
         BadAnnotations: The file cannot be read, is too large, or `parse_dataset` refuses it.
     """
     try:
-        size = path.stat().st_size
-        if size > MAX_FILE_BYTES:
-            raise _refusal(str(path), f"the file has {size} bytes, more than {MAX_FILE_BYTES}")
-        data = path.read_bytes()
+        data = read_bounded(path, MAX_FILE_BYTES)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise _refusal(str(path), f"the file cannot be read: {error}") from error
     return parse_dataset(data, str(path))

@@ -169,9 +169,9 @@ def seconds_of(retry_after: Optional[str], epoch: float) -> float:
         Seconds to wait; 0 when it asks for none or cannot be understood.
     """
     text = (retry_after or "").strip()
-    if text.isdigit():
+    if text.isascii() and text.isdigit():
         return float(text[:9])
     try:
         return max(0.0, parsedate_to_datetime(text).timestamp() - epoch)
-    except (TypeError, ValueError, IndexError):
+    except (TypeError, ValueError, IndexError, OverflowError):
         return 0.0

@@ -279,7 +279,7 @@ class Transport:
 def announced(response: requests.Response) -> Optional[int]:
     """Return how many bytes a body has by the server's word, or None when it does not say."""
     text = response.headers.get("Content-Length", "")
-    if "chunked" in response.headers.get("Transfer-Encoding", "").lower() or not text.isdigit():
+    if "chunked" in response.headers.get("Transfer-Encoding", "").lower() or not (text.isascii() and text.isdigit()):
         return None
     return int(text[:18])
 

@@ -18,6 +18,7 @@ from typing_extensions import Literal
 
 from artifacts import media
 from artifacts.attachments import read_envelope
+from artifacts.bounded import read_bounded
 from artifacts.digest import canonical_json
 from artifacts.errors import NotSigned, RecordExpired, RolledBack, WrongSubject
 from artifacts.files import atomic_write
@@ -35,6 +36,7 @@ from inference.errors import DeployError
 KEYS_VARIABLE = "CENTERNET_KEYS"
 KEYS_FOLDER = "keys"
 TRUST_FILE = "trust.json"
+_MAX_MEMORY_BYTES = 1 << 20
 
 # datetime.UTC is newer than Python 3.8.
 _UTC = timezone.utc  # noqa: UP017
@@ -212,7 +214,7 @@ def _remember(record: ChannelRecord, store: Path) -> None:
 def _recall(store: Path) -> _Memory:
     path = store / TRUST_FILE
     try:
-        return _Memory.model_validate_json(path.read_bytes())
+        return _Memory.model_validate_json(read_bounded(path, _MAX_MEMORY_BYTES))
     except FileNotFoundError:
         return _Memory()
     except ValidationError as error:

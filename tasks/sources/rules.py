@@ -19,7 +19,9 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PASSING = frozenset({408, 425, 429})
 _MISSING = frozenset({404, 410})
 _FIRST_SERVER_ERROR = 500
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
+# More digits than any file has bytes; Python refuses thousands of them.
+_LENGTH = re.compile(r"[0-9]{1,18}")
 
 
 class Resume(BaseModel):
@@ -127,7 +129,7 @@ def _phrase(status: int) -> str:
 def _whole(headers: Mapping[str, str]) -> Body:
     chunked = "chunked" in headers.get("Transfer-Encoding", "").lower()
     length = headers.get("Content-Length", "").strip()
-    total = int(length) if length.isdecimal() and not chunked else None
+    total = int(length) if _LENGTH.fullmatch(length) and not chunked else None
     encoding = headers.get("Content-Encoding", "identity").strip().lower()
     # The bytes are taken as they come: a file that is compressed itself is often labelled so. The digest decides.
     note = "" if encoding == "identity" else f" (it came encoded as {encoding}, which was not asked for)"
@@ -184,11 +186,11 @@ def retry_after_s(text: str | None, now: float) -> float | None:
     """
     if not text:
         return None
-    if text.strip().isdecimal():
+    if _LENGTH.fullmatch(text.strip()):
         return float(text)
     try:
         return max(0.0, parsedate_to_datetime(text).timestamp() - now)
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError, OverflowError, IndexError):
         return None
 
 

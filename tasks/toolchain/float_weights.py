@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
+import zlib
 from collections.abc import Collection
 from pathlib import Path
 
@@ -11,6 +13,18 @@ import numpy as np
 
 from tasks.errors import GraphError
 
+_DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    OSError,
+    EOFError,
+    ValueError,
+    LookupError,
+    OverflowError,
+    RuntimeError,
+    MemoryError,
+)
 _SMALLEST_NORMAL = np.finfo(np.float16).smallest_normal
 
 
@@ -35,7 +49,8 @@ def without_subnormals(archive: Path, names: Collection[str]) -> bytes:
     try:
         with np.load(archive) as loaded:
             arrays = dict(loaded)
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
+    # What NumPy's and Python's readers stumble over; RuntimeError: encrypted, NotImplementedError: packed otherwise.
+    except _DAMAGED as error:
         raise GraphError(f"The compiler's weights are no archive of arrays: {error}.") from error
     missing = sorted(set(names) - set(arrays))
     if missing:
