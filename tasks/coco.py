@@ -17,6 +17,7 @@ from artifacts.bounded import read_bounded
 from tasks.errors import BadAnnotations
 
 MAX_FILE_BYTES = 1 << 30
+MOST_PIXELS = 1 << 31
 SHOWN_PROBLEMS = 10
 
 EDGE_TOLERANCE_PX = 1.0
@@ -232,7 +233,7 @@ def _read_images(document: dict[str, Any], problems: _Problems) -> dict[int, Ima
             problems.add(f"{where}: file_name is {name!r:.80}, not the name of a file inside the image folder")
         elif name in names:
             problems.add(f"{where}: file_name {name!r:.80} is there twice")
-        elif not (_is_int(width) and _is_int(height) and width > 0 and height > 0):
+        elif not (_is_int(width) and _is_int(height) and min(width, height) > 0 and max(width, height) < MOST_PIXELS):
             problems.add(f"{where}: width and height are {width!r:.40} and {height!r:.40}, not whole pixels")
         else:
             images[identity] = ImageEntry.model_construct(id=identity, file_name=name, width=width, height=height)

@@ -187,7 +187,7 @@ def retry_after_s(text: str | None, now: float) -> float | None:
     if not text:
         return None
     if _LENGTH.fullmatch(text.strip()):
-        return float(text)
+        return float(text.strip())
     try:
         return max(0.0, parsedate_to_datetime(text).timestamp() - now)
     except (TypeError, ValueError, OverflowError, IndexError):

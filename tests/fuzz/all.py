@@ -14,6 +14,8 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -36,7 +38,8 @@ def main() -> int:
         return 0
     options.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="fuzz-") as name:
-        summary = fuzz_all(options.targets or loading.names(), options.seconds, Path(name))
+        names = tuple(options.targets) or loading.names()
+        summary = fuzz_all(names, options.seconds, Path(name), options.jobs or len(names))
         (options.out / "summary.json").write_text(json.dumps(summary, indent=1))
         pack(Path(name), options.out / "found.tar.xz")
     for one in summary["targets"]:
@@ -45,38 +48,37 @@ def main() -> int:
     return 1 if any(one["crashes"] for one in summary["targets"]) else 0
 
 
-def fuzz_all(names: tuple[str, ...], seconds: int, folder: Path) -> dict[str, Any]:
+def fuzz_all(names: tuple[str, ...], seconds: int, folder: Path, jobs: int) -> dict[str, Any]:
     """Fuzz targets beside each other, each in a process of its own.
 
     Args:
         names: Which.
         seconds: How long.
         folder: Where each has a folder.
+        jobs: How many at once.
 
     Returns:
         The machine, the versions, and the summary of each target.
     """
-    running = {}
-    for name in names:
-        (folder / name).mkdir()
-        argv = [sys.executable, "-m", "tests.fuzz.run", name, "--seconds", str(seconds), "--corpus", str(folder / name)]
-        with (folder / name / "runner.log").open("wb") as log:
-            running[name] = subprocess.Popen(argv, cwd=ROOT, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
-    found = []
-    for name, process in running.items():
-        try:
-            process.wait(seconds + _SPARE_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        summary = folder / name / "summary.json"
-        if summary.is_file():
-            found.append(json.loads(summary.read_text()))
-        else:
-            said = (folder / name / "runner.log").read_text(errors="replace").strip().splitlines()[-1:]
-            found.append({"target": name, "executions": 0, "features": 0, "crashes": [f"did not run: {said}"]})
+    with ThreadPoolExecutor(jobs) as pool:
+        found = list(pool.map(lambda name: _fuzzed(name, seconds, folder / name), names))
     versions = {"Python": platform.python_version(), **{name: metadata.version(name) for name in _PACKAGES}}
     return {"machine": machine(), "cores": os.cpu_count(), "versions": versions, "targets": found}
+
+
+def _fuzzed(name: str, seconds: int, folder: Path) -> dict[str, Any]:
+    folder.mkdir()
+    argv = [sys.executable, "-m", "tests.fuzz.run", name, "--seconds", str(seconds), "--corpus", str(folder)]
+    with (folder / "runner.log").open("wb") as log, suppress(subprocess.TimeoutExpired):
+        subprocess.run(
+            argv, cwd=ROOT, stdout=log, stderr=log, stdin=subprocess.DEVNULL, timeout=seconds + _SPARE_S, check=False
+        )
+    if (folder / "summary.json").is_file():
+        found: dict[str, Any] = json.loads((folder / "summary.json").read_text())
+        return found
+    said = (folder / "runner.log").read_text(errors="replace").strip().splitlines()[-1:]
+    nothing = dict.fromkeys(("seconds", "executions", "features", "corpus", "slowest_s"), 0)
+    return {"target": name, **nothing, "crashes": [f"did not run: {said}"]}
 
 
 def pack(folder: Path, archive: Path) -> None:
@@ -136,6 +138,7 @@ def _row(one: dict[str, Any]) -> tuple[object, ...]:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz.all", description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=int, default=600)
+    parser.add_argument("--jobs", type=int, default=0, help="how many at once; all by default")
     parser.add_argument("--out", type=lambda text: Path(text).absolute(), default=Path("build/fuzz").absolute())
     parser.add_argument("--targets", nargs="*", choices=loading.names(), default=[])
     parser.add_argument("--write", type=Path, nargs="?", const=SUMMARY, metavar="SUMMARY")

@@ -7,6 +7,7 @@ an exception that the parser does not declare is noted, and the search goes on.
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import re
@@ -28,8 +29,8 @@ MOST_BYTES = 1 << 16
 _INSTRUMENTED = [
     "artifacts", "inference", "settings", "tasks", "tests.fuzz.targets",
     "tomllib", "zipfile", "email", "base64", "json", "urllib", "posixpath", "remotezip",
-    "torch._weights_only_unpickler",
 ]  # fmt: skip
+_UNPICKLER = "torch._weights_only_unpickler"
 _COUNTED = re.compile(r"#(\d+)\s+\w+\s+cov: (\d+) ft: (\d+) corp: (\d+)/")
 _EXECUTED = re.compile(r"number_of_executed_units: (\d+)")
 
@@ -124,6 +125,13 @@ def _slowest(folder: Path) -> float:
 def _child(name: str, folder: Path, seconds: int) -> None:
     import atheris
 
+    if name == "checkpoint":
+        # torch as a whole would take minutes to be instrumented; only what reads a pickle is.
+        import torch.serialization
+
+        del sys.modules[_UNPICKLER]
+        with atheris.instrument_imports(include=[_UNPICKLER]):
+            torch.serialization._weights_only_unpickler = importlib.import_module(_UNPICKLER)
     with atheris.instrument_imports(include=_INSTRUMENTED):
         target = loading.load(name)
     limit = MEMORY_LIMIT_MB << 20
