@@ -13,6 +13,7 @@ from typing import BinaryIO, Tuple
 
 from artifacts.bmodel_content import content_of
 from artifacts.bmodel_info import BmodelInfo, DeviceMemory, NetInfo, StageInfo, TensorInfo, describe, weight_spans
+from artifacts.bounded import opened_regular
 from artifacts.digest import CHUNK_BYTES, canonical_json, digest_bytes
 from artifacts.errors import BmodelError
 from artifacts.files import PathLike
@@ -54,7 +55,7 @@ def read_bmodel(path: PathLike) -> BmodelInfo:
         BmodelError: It is no bmodel, is cut short or too long, or its description is damaged.
         OSError: The file cannot be read.
     """
-    with Path(path).open("rb") as stream:
+    with opened_regular(path) as stream:
         try:
             head, binary_start, binary_bytes = _read_head(stream)
             model = root_table(head[_sizes(head)[0] :])
@@ -76,7 +77,7 @@ def content_digest(path: PathLike) -> str:
         BmodelError: The file is not a sound bmodel.
         OSError: The file cannot be read.
     """
-    with Path(path).open("rb") as stream:
+    with opened_regular(path) as stream:
         try:
             head, binary_start, _ = _read_head(stream)
             content = content_of(root_table(head[_sizes(head)[0] :]))

@@ -100,6 +100,8 @@ def _read(path: Path) -> object:
 def _check_size(path: Path) -> None:
     try:
         size = path.stat().st_size
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise CheckpointError(path, "is no regular file", "Name the file itself: a pipe or a device has no end.")
         zipped = _is_zip(path)
     except OSError as error:
         raise CheckpointError(

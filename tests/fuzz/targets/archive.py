@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from tasks.errors import DownloadError, MirrorFailure
 from tasks.sources.archive import take_local
 from tasks.sources.model import Expected
-from tasks.sources.part import open_part
+from tasks.sources.pace import Job
+from tasks.sources.part import Part, open_part
 from tests.fuzz.places import scratch, written
 from tests.tasks.sources.support import QUICK, job_with
 
@@ -18,16 +20,31 @@ MEMBER = "folder/member"
 
 def target(data: bytes) -> None:
     """Take the member out, of at most 64 KiB."""
-    path = written("a.zip", data)
-    job = job_with(QUICK.model_copy(update={"max_bytes": 1 << 16}))
-    expected = Expected(name="member", size=None, digest=None, said_by="the source")
     try:
-        with open_part(scratch() / "taken", lambda: expected, job) as part:
-            take_local(path, MEMBER, part, job)
-            assert part.have <= 1 << 16
-            part.restart()
+        taken(written("a.zip", data), take_local)
     except (MirrorFailure, DownloadError):
         return
+
+
+def taken(path: Path, take: Callable[[Path, str, Part, Job], None]) -> bytes:
+    """Take the member out into a partial file.
+
+    Args:
+        path: The archive.
+        take: `take_local`.
+
+    Returns:
+        What came, at most 64 KiB.
+    """
+    job = job_with(QUICK.model_copy(update={"max_bytes": 1 << 16}))
+    expected = Expected(name="member", size=None, digest=None, said_by="the source")
+    with open_part(scratch() / "taken", lambda: expected, job) as part:
+        try:
+            take(path, MEMBER, part, job)
+            assert part.have <= 1 << 16
+            return part.path.read_bytes()
+        finally:
+            part.restart()
 
 
 def seeds() -> Iterator[bytes]:

@@ -23,7 +23,7 @@ _FILE, _PICKLE = b"\0", b"\1"
 
 
 @cache
-def _network() -> nn.Module:
+def network() -> nn.Module:
     torch.set_num_threads(1)
     return nn.Sequential(OrderedDict(layer=nn.Linear(3, 2), norm=nn.BatchNorm1d(2)))
 
@@ -31,24 +31,24 @@ def _network() -> nn.Module:
 def target(data: bytes) -> None:
     """Load it into a small network; nothing that it says is run."""
     kind, rest = data[:1], data[1:]
-    path = written("weights.pth", _around(rest) if kind == _PICKLE else rest)
+    path = written("weights.pth", around(rest) if kind == _PICKLE else rest)
     try:
-        load_checkpoint(path, _network())
+        load_checkpoint(path, network())
     except CheckpointError as error:
         str(error).encode()
     assert not (scratch() / "executed").exists() and "FUZZ_EXECUTED" not in os.environ
-    assert all(bool(torch.isfinite(value).all()) for value in _network().state_dict().values())
+    assert all(bool(torch.isfinite(value).all()) for value in network().state_dict().values())
 
 
-def _around(pickle: bytes) -> bytes:
-    whole, packed = _saved({"state_dict": _network().state_dict()}), io.BytesIO()
+def around(pickle: bytes) -> bytes:
+    whole, packed = saved({"state_dict": network().state_dict()}), io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(whole)) as old, zipfile.ZipFile(packed, "w") as new:
         for name in old.namelist():
             new.writestr(name, pickle if name.endswith("/data.pkl") else old.read(name))
     return packed.getvalue()
 
 
-def _saved(content: object, *, zipped: bool = True) -> bytes:
+def saved(content: object, *, zipped: bool = True) -> bytes:
     stream = io.BytesIO()
     torch.save(content, stream, _use_new_zipfile_serialization=zipped)
     return stream.getvalue()
@@ -61,18 +61,18 @@ class _Runs:
 
 def seeds() -> Iterator[bytes]:
     """Both layouts, and pickles of every content that occurs, one that would run code among them."""
-    state = _network().state_dict()
+    state = network().state_dict()
     contents: tuple[object, ...] = (
         {"epoch": 3, "state_dict": state},
         state,
         {"state_dict": {f"module.{k}": v for k, v in state.items()}},
     )
     for content in contents:
-        yield _FILE + _saved(content, zipped=False)
-        whole = _saved(content)
+        yield _FILE + saved(content, zipped=False)
+        whole = saved(content)
         yield _FILE + whole
         with zipfile.ZipFile(io.BytesIO(whole)) as archive:
             yield _PICKLE + archive.read(next(name for name in archive.namelist() if name.endswith("/data.pkl")))
-    yield _FILE + _saved(_Runs())
+    yield _FILE + saved(_Runs())
     half = {key: value.half() for key, value in state.items()}
-    yield _FILE + _saved(half)
+    yield _FILE + saved(half)
