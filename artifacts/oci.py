@@ -217,14 +217,19 @@ def read_manifest(data: bytes, expected_chip: Optional[str] = None) -> Manifest:
     return Manifest(chip, manifest.config.blob, files)
 
 
-def parse(data: bytes, what: str) -> Dict[str, Any]:
+def parse(data: bytes, what: str, most: int = MAX_MANIFEST_BYTES) -> Dict[str, Any]:
     """Decode a JSON object of bounded size.
+
+    Args:
+        data: UTF-8 JSON.
+        what: What it should be, for messages.
+        most: The most bytes to accept.
 
     Raises:
         LayoutError: It is too large or no JSON object.
     """
-    if len(data) > MAX_MANIFEST_BYTES:
-        raise LayoutError(f"{what} of {len(data)} bytes is larger than the {MAX_MANIFEST_BYTES} that are accepted.")
+    if len(data) > most:
+        raise LayoutError(f"{what} of {len(data)} bytes is larger than the {most} that are accepted.")
     try:
         value = decoded(data)
     except ValueError as error:
