@@ -3,6 +3,7 @@
 # make serve, make serve-stop      a server with its pages, a worker and the deployments, in the background
 # make bench [ONLY=host] [VENDOR=sophon-demo/sample/CenterNet]   measures, and writes docs/benchmarks.md, calibration.md and heads.md
 # make reliability [ONLY=kills]   kills, cuts, fills, corrupts and feeds on purpose, and writes docs/reliability.md; some hours
+# make fuzz [TARGET=image] [SECONDS=600]  searches for input that breaks a reader; one target, or all at once; Python 3.11 or 3.12
 # make photographs [PHOTOGRAPHS=FOLDER]    fits the sample's network to real photographs, and says how to build from it
 # make audit [ARGS="--service osv"]   asks a database of vulnerabilities about every pinned package; fails where it cannot be asked
 # make clean-store [ARGS=--yes]    what nothing needs any more: says what it would free, removes it with --yes
@@ -26,7 +27,7 @@ DEVICE := .venv-device
 # Most tests of flows wait for a server: four processes on two cores take a quarter of the time of one. A file stays together.
 PARALLEL ?= -n 4 --dist loadfile
 
-.PHONY: build serve serve-stop clean-store verify-store photographs bench reliability audit test test-quick test-compiler test-device wheel lint clean
+.PHONY: build serve serve-stop clean-store verify-store photographs bench reliability audit fuzz test test-quick test-compiler test-device wheel lint clean
 
 build: $(READY)
 	$(RUN) -m flows.build --profile $(PROFILE) $(ARGS)
@@ -55,6 +56,14 @@ reliability: $(READY)
 
 audit: $(READY)
 	$(RUN) -m flows.audit $(ARGS)
+
+# atheris exists for few Pythons, so it is no part of the build environment.
+FUZZ := build/fuzz
+SECONDS ?= 600
+
+fuzz: $(READY)
+	$(VENV)/bin/uv pip install --quiet --python $(RUN) --constraint constraints.txt --target $(FUZZ)/atheris -r requirements-fuzz.txt
+	PYTHONPATH=$(FUZZ)/atheris $(RUN) -m tests.fuzz.all --seconds $(SECONDS) --jobs $$(nproc) --out $(FUZZ) --targets $(TARGET)
 
 test: lint test-quick test-device test-compiler
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 import struct
 from pathlib import Path
-from typing import BinaryIO, Tuple
+from typing import Any, BinaryIO, Dict, Tuple
 
 from artifacts.bmodel_content import content_of
 from artifacts.bmodel_info import BmodelInfo, DeviceMemory, NetInfo, StageInfo, TensorInfo, describe, weight_spans
+from artifacts.bounded import opened_regular
 from artifacts.digest import CHUNK_BYTES, canonical_json, digest_bytes
 from artifacts.errors import BmodelError
 from artifacts.files import PathLike
@@ -54,7 +55,7 @@ def read_bmodel(path: PathLike) -> BmodelInfo:
         BmodelError: It is no bmodel, is cut short or too long, or its description is damaged.
         OSError: The file cannot be read.
     """
-    with Path(path).open("rb") as stream:
+    with opened_regular(path) as stream:
         try:
             head, binary_start, binary_bytes = _read_head(stream)
             model = root_table(head[_sizes(head)[0] :])
@@ -76,15 +77,12 @@ def content_digest(path: PathLike) -> str:
         BmodelError: The file is not a sound bmodel.
         OSError: The file cannot be read.
     """
-    with Path(path).open("rb") as stream:
+    with opened_regular(path) as stream:
         try:
             head, binary_start, _ = _read_head(stream)
-            content = content_of(root_table(head[_sizes(head)[0] :]))
+            content = _lasting(head[_sizes(head)[0] :])
         except BmodelError as error:
             raise BmodelError(error.reason, Path(path)) from error
-        content.pop(_TIME, None)
-        if content.get(_CHIP) == "BM1684":
-            content.get(_KERNEL_MODULE, {}).pop(_MODE, None)
         hasher = hashlib.sha256(digest_bytes(canonical_json(content)).encode())
         stream.seek(binary_start)
         for chunk in iter(lambda: stream.read(CHUNK_BYTES), b""):
@@ -122,6 +120,9 @@ def normalised(data: bytes) -> bytes:
     mode = module.place(int(_MODE), 4) if module is not None else None
     if mode is not None:
         result[header_bytes + mode : header_bytes + mode + 4] = bytes(4)
+    # A damaged description may have its time lie upon something else.
+    if _lasting(bytes(result[header_bytes:split])) != _lasting(data[header_bytes:split]):
+        raise BmodelError("its time of compilation lies upon other things that it says")
     return bytes(result)
 
 
@@ -141,6 +142,15 @@ def normalisable(data: bytes) -> bool:
     model = root_table(data[header_bytes : header_bytes + flatbuffer_bytes])
     module = model.table(int(_KERNEL_MODULE))
     return model.text(int(_CHIP)) != "BM1684" or module is None or module.place(int(_MODE), 4) is not None
+
+
+def _lasting(description: bytes) -> Dict[str, Any]:
+    """What a FlatBuffer says that is not different for each compilation."""
+    content = content_of(root_table(description))
+    content.pop(_TIME, None)
+    if content.get(_CHIP) == "BM1684":
+        content.get(_KERNEL_MODULE, {}).pop(_MODE, None)
+    return content
 
 
 def _sizes(data: bytes) -> Tuple[int, int, int]:

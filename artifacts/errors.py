@@ -211,7 +211,7 @@ class BadReference(ArtifactError, ValueError):
 
     def __init__(self, text: str, reason: str) -> None:
         # Somebody who writes user:password@host must not find the password in a log.
-        self.text = re.sub(r"[^/@]+@(?!sha256:)", "***@", text)
+        self.text = re.sub(r"(?:^|(?<=[/@]))[^/@]+@(?!sha256:)", "***@", text)
         self.reason = reason
         super().__init__(
             f"{self.text[:300]!r} names no release in a registry: {reason}. Write, for example, "

@@ -207,7 +207,7 @@ def summary(found: Sequence[Evidence]) -> str:
 
 
 def _read(data: bytes, release: str) -> Evidence:
-    value = parse(data, "evidence")
+    value = parse(data, "evidence", MAX_EVIDENCE_BYTES)
     try:
         evidence = Evidence.model_validate(value)
     except ValidationError as error:

@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Dict, Mapping
 
+from artifacts.bounded import read_bounded
 from artifacts.digest import canonical_json
 from artifacts.errors import LayoutError
 from artifacts.files import atomic_write, locked
@@ -90,7 +91,7 @@ def _refuse_others(root: Path) -> None:
 def _says_so(root: Path) -> bool:
     # Whatever else is an object there may be of a later specification, and is left alone.
     with suppress(LayoutError, OSError):
-        return isinstance(parse(_bytes(root / LAYOUT_FILE), LAYOUT_FILE), dict)
+        return isinstance(parse(read_bounded(root / LAYOUT_FILE, MAX_MANIFEST_BYTES), LAYOUT_FILE), dict)
     return False
 
 
@@ -100,15 +101,10 @@ def _has_tags(root: Path) -> bool:
     return False
 
 
-def _bytes(path: Path) -> bytes:
-    with path.open("rb") as stream:
-        return stream.read(MAX_MANIFEST_BYTES + 1)
-
-
 def _read(root: Path, name: str) -> Dict[str, Any]:
     """Read one of the two files; whatever is wrong with it, only a copy brings it back."""
     try:
-        return parse(_bytes(root / name), name)
+        return parse(read_bounded(root / name, MAX_MANIFEST_BYTES), name)
     except FileNotFoundError:
         reason = "it is not there"
     except (LayoutError, OSError) as error:

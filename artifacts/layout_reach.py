@@ -7,7 +7,6 @@ tag has moved on. What other tools put there is followed as far as the specifica
 from __future__ import annotations
 
 import base64
-import json
 from pathlib import Path
 from typing import Any, Dict, FrozenSet, Iterator, List, Mapping, NamedTuple, Optional, Set, Tuple
 
@@ -22,6 +21,7 @@ from artifacts.oci import MAX_MANIFEST_BYTES, child_tag, parse
 from artifacts.registry import LayoutRegistry
 from artifacts.release import CHIPS
 from artifacts.store import Blob
+from artifacts.strict_json import decoded
 
 # Docker's own types of the same two things, as `skopeo copy` may leave them.
 _FOLLOWED = (
@@ -121,7 +121,7 @@ def channel_digests(root: Path, index: Mapping[str, Any], channel: str) -> Set[s
     envelope = read_envelope(LayoutRegistry(root), channel_tag(channel))
     if envelope is not None:
         try:
-            found.add(str(json.loads(base64.b64decode(json.loads(envelope)["payload"]))["digest"]))
+            found.add(str(decoded(base64.b64decode(decoded(envelope)["payload"]))["digest"]))
         except (ValueError, LookupError, TypeError) as error:
             raise LayoutError(f"The signed record of {channel} cannot be read: {error}. Promote it again.") from error
     return found

@@ -8,7 +8,6 @@ child, so that a client which came by digest can still refuse.
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
@@ -21,6 +20,7 @@ from artifacts.errors import LayoutError
 from artifacts.release import CHIPS, ReleaseRecord
 from artifacts.schema import problems
 from artifacts.store import Blob, Digest
+from artifacts.strict_json import decoded
 
 RECORD_TITLE = "release.json"
 # distribution-spec 1.1: registries should accept manifests of at least 4 MiB; larger ones are not portable.
@@ -217,17 +217,22 @@ def read_manifest(data: bytes, expected_chip: Optional[str] = None) -> Manifest:
     return Manifest(chip, manifest.config.blob, files)
 
 
-def parse(data: bytes, what: str) -> Dict[str, Any]:
+def parse(data: bytes, what: str, most: int = MAX_MANIFEST_BYTES) -> Dict[str, Any]:
     """Decode a JSON object of bounded size.
+
+    Args:
+        data: UTF-8 JSON.
+        what: What it should be, for messages.
+        most: The most bytes to accept.
 
     Raises:
         LayoutError: It is too large or no JSON object.
     """
-    if len(data) > MAX_MANIFEST_BYTES:
-        raise LayoutError(f"{what} of {len(data)} bytes is larger than the {MAX_MANIFEST_BYTES} that are accepted.")
+    if len(data) > most:
+        raise LayoutError(f"{what} of {len(data)} bytes is larger than the {most} that are accepted.")
     try:
-        value = json.loads(data.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
+        value = decoded(data)
+    except ValueError as error:
         raise LayoutError(
             f"What should be {what} is no JSON ({error}): it was damaged, or is something else. Choose another "
             "name, or publish it again."

@@ -7,6 +7,7 @@ one on a server (grammar of repository and tag: distribution-spec 1.1, "Pulling 
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Tuple
 
@@ -80,7 +81,11 @@ def parse_reference(text: str) -> Reference:
         place, name = _split(text[len(_OCI) :], text)
         if not place:
             raise BadReference(text, "the folder of the layout is missing after 'oci:'")
-        return Reference(kind="oci", place=str(Path(place).expanduser()), name=name)
+        try:
+            return Reference(kind="oci", place=str(Path(place).expanduser()), name=name)
+        except (RuntimeError, ValueError) as error:
+            # RuntimeError: no such user; ValueError: bytes of a name that are no text.
+            raise BadReference(text, "the folder of the layout is no path") from error
     scheme = next((one for one in _SCHEMES if text.startswith(one)), None)
     if scheme is not None:
         raise BadReference(text, f"a reference has no {scheme!r} in front")
@@ -101,11 +106,18 @@ def is_reference(text: str) -> bool:
     A path that exists wins, and so does one below a folder that exists. What is meant as a reference may be a bad one.
     """
     place, slash, _ = text.partition("/")
-    if Path(text).exists() or text.endswith(".bmodel"):
+    if _exists(text) or text.endswith(".bmodel"):
         return False
     if text.startswith((_OCI, *_SCHEMES)):
         return True
-    return bool(slash) and _is_host(place) and not Path(place).exists()
+    return bool(slash) and _is_host(place) and not _exists(place)
+
+
+def _exists(text: str) -> bool:
+    # What is too long for a path raises, like what holds a NUL.
+    with suppress(OSError, ValueError):
+        return Path(text).exists()
+    return False
 
 
 def _is_host(place: str) -> bool:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import re
-from typing import Any, Dict, List, Mapping, NoReturn
+from typing import Any, Dict, List, Mapping
 
 from pydantic import ValidationError
 
 from artifacts.digest import canonical_json, digest_bytes
 from artifacts.errors import BadRecord, NewerSchema
+from artifacts.strict_json import decoded
 
 CHECK = "check"
 """Member of a record that holds the digest of the rest of it."""
 
 _MAX_PROBLEMS = 10
+_MOST_TOLD = 1000
 
 
 def checked_json(value: Mapping[str, Any]) -> bytes:
@@ -50,8 +51,8 @@ def read_versioned(data: bytes, supported: str, max_bytes: int) -> Dict[str, Any
     if len(data) > max_bytes:
         raise BadRecord(f"it has {len(data)} bytes, more than {max_bytes}")
     try:
-        value = json.loads(data.decode("utf-8"), parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
+        value = decoded(data)
+    except ValueError as error:
         raise BadRecord(f"it is no JSON ({error})") from error
     if not isinstance(value, dict):
         raise BadRecord("it is JSON, but not an object")
@@ -66,12 +67,11 @@ def read_versioned(data: bytes, supported: str, max_bytes: int) -> Dict[str, Any
 
 def problems(error: ValidationError) -> str:
     """Tell what is wrong with a record's fields, in one line."""
+    # Each problem as pydantic tells it takes a kilobyte.
+    if error.error_count() > _MOST_TOLD:
+        return f"{error.error_count()} fields are wrong"
     told: List[str] = [
         ": ".join(filter(None, (".".join(map(str, item["loc"])), item["msg"]))) for item in error.errors()
     ]
     more = f"; and {len(told) - _MAX_PROBLEMS} more" if len(told) > _MAX_PROBLEMS else ""
     return "; ".join(told[:_MAX_PROBLEMS]) + more
-
-
-def _refuse_constant(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no JSON number")

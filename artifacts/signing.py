@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import json
 import re
 from importlib import import_module
 from pathlib import Path
@@ -19,9 +18,11 @@ from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from artifacts.bounded import read_bounded
 from artifacts.digest import canonical_json
 from artifacts.errors import BadKey, NotSigned, VerifierMissing
 from artifacts.files import PathLike
+from artifacts.strict_json import decoded
 
 # A channel record has about 500 bytes; an envelope is read into memory before anything in it is believed.
 MAX_ENVELOPE_BYTES = 1 << 16
@@ -32,7 +33,7 @@ _MAX_KEY_FILE_BYTES = 1 << 16
 _SIGNATURE_BYTES = 64
 # RFC 8410, section 4: SubjectPublicKeyInfo of an Ed25519 key is this and the 32 bytes of the key.
 _SPKI_PREFIX = bytes.fromhex("302a300506032b6570032100")
-_PEM = re.compile(r"-----BEGIN PUBLIC KEY-----\s+([A-Za-z0-9+/=\s]+)-----END PUBLIC KEY-----")
+_PEM = re.compile(r"-----BEGIN PUBLIC KEY-----([A-Za-z0-9+/=\s]+)-----END PUBLIC KEY-----")
 # RFC 8032, section 5.1: the order of the group.
 _ORDER = 2**252 + 27742317777372353535851937790883648493
 
@@ -220,8 +221,8 @@ def _parsed(envelope: bytes) -> _Envelope:
     if len(envelope) > MAX_ENVELOPE_BYTES:
         raise NotSigned(f"The envelope has {len(envelope)} bytes, more than the {MAX_ENVELOPE_BYTES} accepted.")
     try:
-        return _Envelope.model_validate(json.loads(envelope.decode("utf-8")))
-    except (ValueError, RecursionError) as error:
+        return _Envelope.model_validate(decoded(envelope))
+    except ValueError as error:
         first = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
         raise NotSigned(f"What should be a signature is no DSSE envelope: {first}.") from error
 
@@ -249,8 +250,7 @@ def _decoded(text: str) -> bytes:
 
 
 def _keys_in(path: Path) -> List[PublicKey]:
-    with path.open("rb") as stream:
-        text = stream.read(_MAX_KEY_FILE_BYTES).decode("ascii", "replace")
+    text = read_bounded(path, _MAX_KEY_FILE_BYTES).decode("ascii", "replace")
     found: Dict[str, PublicKey] = {}
     for body in _PEM.findall(text):
         try:

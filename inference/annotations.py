@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, NamedTuple, Sequence, Tuple
 
+from artifacts.bounded import read_bounded
 from artifacts.digest import digest_bytes
 from inference.errors import AnnotationError
 
@@ -65,10 +66,8 @@ def read_annotations(path: Path) -> Annotations:
         AnnotationError: The file cannot be read, is no such JSON, or contradicts itself; the message says where.
     """
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise AnnotationError(f"{path} has more than {MAX_FILE_BYTES} bytes: it is no annotation file", path)
-        data = path.read_bytes()
-    except OSError as error:
+        data = read_bounded(path, MAX_FILE_BYTES)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise AnnotationError(
             f"the annotations {path} cannot be read: {error}. Check the name and who may read it", path
         ) from error
@@ -78,7 +77,7 @@ def read_annotations(path: Path) -> Annotations:
         raise AnnotationError(f"{path} is no JSON ({error}). {_WANTED}", path) from error
     try:
         return _build(document, digest_bytes(data))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # RecursionError: from showing a nested value
         raise AnnotationError(f"{path} cannot be used: {error}. {_WANTED}", path) from error
 
 
@@ -117,16 +116,18 @@ def class_of_category(annotations: Annotations, class_names: Sequence[str]) -> D
 
 def _build(document: Any, digest: str) -> Annotations:
     names = {number: _file_name(entry, where) for where, number, entry in _entries(document, "images")}
-    categories = {number: str(entry.get("name")) for _, number, entry in _entries(document, "categories")}
+    categories = {number: _category(entry, where) for where, number, entry in _entries(document, "categories")}
     for what, values in (("file_name", names.values()), ("category name", categories.values())):
         if len(set(values)) < len(values):
             raise ValueError(f"the same {what} is there twice")
     boxes: Dict[int, List[TrueBox]] = {number: [] for number in sorted(names)}
     for where, _, entry in _entries(document, "annotations"):
         box = _box(entry, where)
-        if entry.get("image_id") not in boxes or box.category_id not in categories:
+        image_id = entry.get("image_id")
+        # By its type first: a list is no key, and 1.0 is one that equals 1.
+        if type(image_id) is not int or image_id not in boxes or box.category_id not in categories:
             raise ValueError(f"{where} names an image or a category that is not there")
-        boxes[entry["image_id"]].append(box)
+        boxes[image_id].append(box)
     return Annotations(digest, {number: names[number] for number in boxes}, boxes, tuple(sorted(categories.items())))
 
 
@@ -151,6 +152,13 @@ def _file_name(entry: Dict[str, Any], where: str) -> str:
     return name
 
 
+def _category(entry: Dict[str, Any], where: str) -> str:
+    name = entry.get("name")
+    if not isinstance(name, str) or not name.isprintable():
+        raise ValueError(f"{where}: name is {str(name)[:80]!r}, not a text")
+    return name
+
+
 def _box(entry: Dict[str, Any], where: str) -> TrueBox:
     xywh = entry.get("bbox")
     if not isinstance(xywh, list) or len(xywh) != 4 or not all(map(_is_finite, xywh)) or min(xywh[2:]) < 0:
@@ -159,7 +167,10 @@ def _box(entry: Dict[str, Any], where: str) -> TrueBox:
     area, crowd = entry.get("area", width * height), entry.get("iscrowd", 0)
     if not _is_finite(area) or area < 0 or crowd not in (0, 1):
         raise ValueError(f"{where}: area {str(area)[:40]} or iscrowd {str(crowd)[:40]} is not what it can be")
-    return TrueBox(entry.get("category_id", -1), (left, top, width, height), float(area), bool(crowd))
+    category_id = entry.get("category_id")
+    if type(category_id) is not int:
+        raise ValueError(f"{where} names an image or a category that is not there")
+    return TrueBox(category_id, (left, top, width, height), float(area), bool(crowd))
 
 
 def _is_finite(value: Any) -> bool:

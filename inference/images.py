@@ -15,14 +15,18 @@ from typing import NamedTuple, Optional, Tuple
 import cv2
 import numpy as np
 
+from artifacts.bounded import read_bounded
 from inference.errors import ImageError
 
 MAX_PIXELS = 100_000_000
 MAX_FILE_BYTES = 512 * 1024 * 1024
+# Encoders write about ten; a scan of some bytes costs as much time as the whole image has blocks.
+MAX_SCANS = 64
 
 # A JPEG marker. FF00 is a stuffed data byte and FFD0..FFD7 restart the entropy coder; both belong to the scan, and
 # FFFF is fill before a marker (ITU-T T.81, B.1.1.2 and B.1.1.5).
 _JPEG_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")
+_JPEG_SCAN = 0xDA
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
 _BMP_UNCODED = frozenset({0, 3})  # BI_RGB, BI_BITFIELDS
@@ -39,6 +43,7 @@ class ImageHeader(NamedTuple):
         channels: Stored channels: 1 gray, 2 gray and alpha, 3 colour or palette, 4 CMYK (JPEG) or alpha (PNG, BMP).
         bits: Bits of one channel, 8 where they are fewer.
         complete: Whether the data reach to the end that the format prescribes.
+        scans: How often a decoder goes over the image: more than once in a progressive JPEG.
     """
 
     format: str
@@ -47,6 +52,7 @@ class ImageHeader(NamedTuple):
     channels: int
     bits: int
     complete: bool
+    scans: int = 1
 
 
 def read_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -84,7 +90,7 @@ def read_file(path: Path) -> bytes:
                 "leave it out, or compress it as JPEG.",
                 path,
             )
-        return path.read_bytes()
+        return read_bounded(path, MAX_FILE_BYTES)
     except OSError as error:
         raise ImageError(f"cannot read the image {path}: {error}. Check the name and who may read it.", path) from error
 
@@ -125,13 +131,19 @@ def check_header(header: ImageHeader, path: Optional[Path] = None, *, max_pixels
     """Return the header of an image that is complete and of a bearable size.
 
     Raises:
-        ImageError: The image has no pixels, more than `max_pixels`, or was cut short.
+        ImageError: The image has no pixels, more than `max_pixels`, more than MAX_SCANS scans, or was cut short.
     """
     pixels = header.width * header.height
     if not 0 < pixels <= max_pixels:
         raise ImageError(
             f"{_name(path)} is {header.width} x {header.height} pixels by its header; 1 to {max_pixels} "
             "pixels are decoded. It is damaged, or made to exhaust memory: leave it out, or scale it down.",
+            path,
+        )
+    if header.scans > MAX_SCANS:
+        raise ImageError(
+            f"{_name(path)} is a progressive JPEG of {header.scans} scans; {MAX_SCANS} are decoded. Each goes over the "
+            "whole image: it is made to keep a decoder busy. Leave it out, or save it as baseline JPEG.",
             path,
         )
     if not header.complete:
@@ -178,6 +190,7 @@ def read_header(data: bytes, path: Optional[Path] = None) -> ImageHeader:
 
 def _jpeg_header(data: bytes) -> ImageHeader:
     """Walk the markers of ITU-T T.81, B.1: the first frame header has the size, EOI (FFD9) is the end."""
+    scans = 0
     frame: Optional[Tuple[int, int, int, int]] = None
     complete = False
     position = 2
@@ -198,24 +211,29 @@ def _jpeg_header(data: bytes) -> ImageHeader:
             break
         if code in _JPEG_FRAMES and frame is None:
             frame = struct.unpack_from(">BHHB", data, position + 2)
+        scans += code == _JPEG_SCAN
         position += struct.unpack_from(">H", data, position)[0]
     if frame is None:
         raise ValueError("no frame header")
     bits, height, width, channels = frame
-    return ImageHeader("JPEG", width, height, channels, max(bits, 8), complete)
+    return ImageHeader("JPEG", width, height, channels, max(bits, 8), complete, scans)
 
 
 def _png_header(data: bytes) -> ImageHeader:
-    """Read IHDR and walk the chunks to IEND (PNG specification, third edition, 5.3 and 11.2)."""
+    """Read IHDR and walk the chunks to IEND (PNG specification, third edition, 5.3 and 11.2).
+
+    OpenCV believes each chunk's length before it has its bytes: one that reaches beyond the file takes GBs of memory.
+    """
     kind, width, height, bits, colour = struct.unpack_from(">4sIIBB", data, 12)
     if kind != b"IHDR":
         raise ValueError("no IHDR chunk")
     position = len(_PNG_SIGNATURE)
-    complete = False
+    has_data = complete = False
     while position + 12 <= len(data) and not complete:
         length, kind = struct.unpack_from(">I4s", data, position)
-        complete = kind == b"IEND"
         position += 12 + length
+        has_data = has_data or kind == b"IDAT"
+        complete = kind == b"IEND" and has_data and position <= len(data)
     return ImageHeader("PNG", width, height, _PNG_CHANNELS[colour], max(bits, 8), complete)
 
 

@@ -7,9 +7,10 @@ from typing import List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
+from artifacts.bounded import read_bounded
 from artifacts.digest import digest_file
 from artifacts.errors import ArtifactError
-from artifacts.release import PreprocessSpec, ReleaseRecord, Variant, VariantRecord
+from artifacts.release import MAX_RECORD_BYTES, PreprocessSpec, ReleaseRecord, Variant, VariantRecord
 from artifacts.variant import IOS
 from inference.errors import ModelError
 from inference.preprocess import OUTPUT_STRIDE
@@ -167,7 +168,7 @@ def _release_folder(model: Path) -> Path:
 
 def _read_release(path: Path) -> ReleaseRecord:
     try:
-        release = ReleaseRecord.from_json(path.read_bytes())
+        release = ReleaseRecord.from_json(read_bounded(path, MAX_RECORD_BYTES))
     except (OSError, ArtifactError) as error:
         raise ModelError(f"{path} cannot be used: {error}", path) from error
     if release.stride != OUTPUT_STRIDE:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import json
 import os
-import tomllib
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -14,15 +13,17 @@ from typing import Any, cast
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
+from artifacts.bounded import read_bounded
 from settings.errors import Problem, SettingsError
 from settings.layers import Layer, Reader
 from settings.locations import PROJECT, resolve
 from settings.model import Settings, disagreements, schema
 from settings.problems import DEFAULT, origin_of, problem
 from settings.schema import KeyPath, allowed, defaults, find, holds_locations
-from settings.toml_text import format_key, format_value, shown
+from settings.toml_text import format_key, format_value, parse_document, shown
 
 PROFILES = PROJECT / "settings" / "profiles"
+MAX_PROFILE_BYTES = 1 << 18
 
 _FILE = "a path that ends in .toml"
 
@@ -110,8 +111,8 @@ def _read_profile(layer: Layer, profile: str | Path, reader: Reader, base: Path,
 
 def _parsed(path: Path, problems: list[Problem]) -> dict[str, Any] | None:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        return parse_document(read_bounded(path, MAX_PROFILE_BYTES).decode("utf-8"))
+    except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
         problems.append(Problem("profile", f"{format_value(str(path))} cannot be read: {reason}"))
     return None

@@ -6,6 +6,7 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from settings.locations import scrubbed
 
@@ -13,8 +14,38 @@ _BREAKING = re.compile(r"[\x7f-\x9f\u2028\u2029]")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
+MAX_DEPTH = 32
+
+
 class NotToml(ValueError):
     """A text is not one TOML value."""
+
+
+def parse_document(text: str) -> dict[str, Any]:
+    """Reads a TOML document.
+
+    Args:
+        text: the document.
+
+    Returns:
+        The tables as tomllib reads them.
+
+    Raises:
+        ValueError: the text is no TOML, or has tables and lists more than MAX_DEPTH deep, which no setting has and
+            whatever walks through them would stumble over.
+    """
+    try:
+        tables = tomllib.loads(text)
+    except RecursionError as error:
+        raise ValueError(f"it is nested more than {MAX_DEPTH} deep") from error
+    waiting: list[tuple[object, int]] = [(tables, 0)]
+    while waiting:
+        value, depth = waiting.pop()
+        if depth > MAX_DEPTH:
+            raise ValueError(f"it is nested more than {MAX_DEPTH} deep")
+        if isinstance(value, (dict, list)):
+            waiting += [(item, depth + 1) for item in (value.values() if isinstance(value, dict) else value)]
+    return tables
 
 
 def parse_value(text: str) -> object:
@@ -30,8 +61,8 @@ def parse_value(text: str) -> object:
         NotToml: the text is not exactly one value.
     """
     try:
-        table = tomllib.loads(f"value = {text}\n")
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits is a plain ValueError
+        table = parse_document(f"value = {text}\n")
+    except ValueError as error:  # a number of thousands of digits is a plain ValueError
         raise NotToml(str(error)) from error
     # A line break in the text could otherwise smuggle in further keys.
     if list(table) != ["value"] or "\n" in text.strip():
@@ -60,7 +91,15 @@ def format_value(value: object) -> str:
         return "[" + ", ".join(format_value(item) for item in value) + "]"
     # JSON's escapes are TOML's, except that TOML also wants DEL escaped; the others would break the line in a terminal.
     text = _BREAKING.sub(lambda found: f"\\u{ord(found[0]):04X}", json.dumps(str(value), ensure_ascii=False))
-    # An undecodable byte of a file name or a variable must not keep the message from being printed.
+    return printable(text)
+
+
+def printable(text: str) -> str:
+    """Text that can be printed: an undecodable byte of a file name or a variable must not keep a message from it.
+
+    Args:
+        text: any text, as Python reads it from the environment or the command line.
+    """
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 

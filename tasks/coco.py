@@ -13,9 +13,11 @@ from typing import Any, TypeGuard
 
 from pydantic import BaseModel, ConfigDict
 
+from artifacts.bounded import read_bounded
 from tasks.errors import BadAnnotations
 
 MAX_FILE_BYTES = 1 << 30
+MOST_PIXELS = 1 << 31
 SHOWN_PROBLEMS = 10
 
 EDGE_TOLERANCE_PX = 1.0
@@ -117,10 +119,7 @@ def read_dataset(path: Path) -> Dataset:
         BadAnnotations: The file cannot be read, is too large, or `parse_dataset` refuses it.
     """
     try:
-        size = path.stat().st_size
-        if size > MAX_FILE_BYTES:
-            raise _refusal(str(path), f"the file has {size} bytes, more than {MAX_FILE_BYTES}")
-        data = path.read_bytes()
+        data = read_bounded(path, MAX_FILE_BYTES)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise _refusal(str(path), f"the file cannot be read: {error}") from error
     return parse_dataset(data, str(path))
@@ -234,7 +233,7 @@ def _read_images(document: dict[str, Any], problems: _Problems) -> dict[int, Ima
             problems.add(f"{where}: file_name is {name!r:.80}, not the name of a file inside the image folder")
         elif name in names:
             problems.add(f"{where}: file_name {name!r:.80} is there twice")
-        elif not (_is_int(width) and _is_int(height) and width > 0 and height > 0):
+        elif not (_is_int(width) and _is_int(height) and min(width, height) > 0 and max(width, height) < MOST_PIXELS):
             problems.add(f"{where}: width and height are {width!r:.40} and {height!r:.40}, not whole pixels")
         else:
             images[identity] = ImageEntry.model_construct(id=identity, file_name=name, width=width, height=height)

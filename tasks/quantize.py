@@ -25,7 +25,7 @@ from tasks.toolchain.model import Toolchain
 from tasks.workspace import Workspace
 
 _TIME = re.compile(rb"^# gen[^\n]*time:[^\n]*\n", re.M)
-_USED = re.compile(rb"^# sample number: (\d+)\s*$", re.M)
+_USED = re.compile(rb"^# sample number: (\d{1,9})\s*$", re.M)
 _RANGE_FIELDS = 3  # after the tensor's name: threshold, min, max
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import binascii
 import ipaddress
-import json
 import os
 import re
 import shutil
@@ -18,7 +17,9 @@ from typing import Any, Dict, Mapping, Optional
 
 from pydantic import SecretStr
 
+from artifacts.bounded import read_bounded
 from artifacts.errors import AccessProblem
+from artifacts.strict_json import decoded
 from artifacts.variant import Record
 
 USER = "CENTERNET_REGISTRY_USER"
@@ -138,8 +139,7 @@ def _mapping(config: Dict[str, Any], key: str) -> Dict[str, Any]:
 
 def _read_config(path: Path) -> Dict[str, Any]:
     try:
-        with path.open("rb") as stream:
-            value = json.loads(stream.read(_MAX_CONFIG_BYTES).decode("utf-8"))
+        value = decoded(read_bounded(path, _MAX_CONFIG_BYTES))
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError) as error:
@@ -192,7 +192,7 @@ def _from_helper(name: str, host: str) -> Optional[Credentials]:
             f"{program} failed for {host} with exit status {done.returncode}: run it by hand to see why."
         )
     try:
-        answer = json.loads(done.stdout.decode("utf-8"))
+        answer = decoded(done.stdout)
         user, secret = str(answer["Username"]), SecretStr(str(answer["Secret"]))
     except (ValueError, KeyError, TypeError):
         raise AccessProblem(f"{program} gave something for {host} that is no answer of a credential helper.") from None

@@ -29,7 +29,7 @@ from artifacts.store import Blob, ContentStore
 ACCEPT = {"Accept": f"{media.INDEX}, {media.MANIFEST}"}
 _PAGE_OF_TAGS = 1000
 _MAX_PAGES = 200
-_NEXT = re.compile(r'<([^>]*)>\s*;\s*rel="?next"?', re.IGNORECASE)
+_NEXT = re.compile(r'<([^<>]*)>\s*;\s*rel="?next"?', re.IGNORECASE)
 
 
 class RemoteRegistry:

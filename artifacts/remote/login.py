@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import base64
-import json
 from typing import Dict, List, NamedTuple, Optional, Tuple
 from urllib.parse import urlencode, urlsplit
 
 from artifacts.errors import RegistryMisbehaved, RegistryRefused
 from artifacts.remote.access import PASSWORD, USER, Access, Credentials, is_loopback
 from artifacts.remote.challenge import Challenge, chosen, parse_challenges
+from artifacts.strict_json import decoded
 
 MAX_TOKEN_BYTES = 1 << 20
 _CLIENT = "centernet-sophon"
@@ -92,9 +92,9 @@ class Login:
             RegistryMisbehaved: There is none in it.
         """
         try:
-            value = json.loads(answer.decode("utf-8"))
+            value = decoded(answer)
             token = value.get("token") or value.get("access_token")
-        except (ValueError, AttributeError, RecursionError):
+        except (ValueError, AttributeError):
             token = None
         # A line break in it would make another header.
         if not isinstance(token, str) or not token.isprintable() or " " in token or not token.isascii():
@@ -123,7 +123,11 @@ class Login:
         return TokenRequest("GET", f"{realm}{'&' if '?' in realm else '?'}{urlencode(query)}", headers, None)
 
     def _check_realm(self, realm: str) -> None:
-        there, own = urlsplit(realm), urlsplit(self._base)
+        own = urlsplit(self._base)
+        try:
+            there = urlsplit(realm)
+        except ValueError:
+            raise RegistryMisbehaved(self._account, "it wants us to log in at what is no address") from None
         at_home = (there.scheme, there.netloc) == (own.scheme, own.netloc)
         # A login service on this very machine is nobody else's, but only for a registry that is here too.
         local = there.scheme == "http" and is_loopback(there.netloc) and is_loopback(own.netloc)

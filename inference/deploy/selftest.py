@@ -11,8 +11,9 @@ from typing import Callable, List, Sequence, Tuple
 
 import numpy as np
 
+from artifacts.bounded import read_bounded
 from artifacts.errors import ArtifactError
-from artifacts.golden import GOLDEN_TITLE, Golden, GoldenHead, GoldenOutput
+from artifacts.golden import GOLDEN_TITLE, MAX_GOLDEN_BYTES, Golden, GoldenHead, GoldenOutput
 from artifacts.release import ReleaseRecord, Variant
 from inference.engines.base import Engine
 from inference.errors import DeployError, ModelError, SelfTestFailed
@@ -96,10 +97,10 @@ def _difference(tensor: np.ndarray, head: GoldenHead) -> float:
 def _golden(folder: Path) -> Golden:
     path = folder / GOLDEN_TITLE
     try:
-        return Golden.from_json(path.read_bytes())
+        return Golden.from_json(read_bounded(path, MAX_GOLDEN_BYTES))
     except FileNotFoundError:
         raise _untestable(f"it carries no {GOLDEN_TITLE}") from None
-    except ArtifactError as error:
+    except (OSError, ArtifactError) as error:
         raise _untestable(f"{path} cannot be used: {error}") from error
 
 

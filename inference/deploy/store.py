@@ -13,13 +13,14 @@ from functools import partial
 from pathlib import Path
 from typing import Optional
 
+from artifacts.bounded import read_bounded
 from artifacts.digest import digest_file
 from artifacts.errors import LockTimeout
 from artifacts.files import PathLike, fsync_folder, locked, storage_errors
 from artifacts.scratch import scratch_folder, sweep_scratch
 from artifacts.store import Blob, ContentStore
 from inference.deploy.places import CURRENT, PREVIOUS
-from inference.deploy.state import STATE_FILE, DeviceState, PulledRelease
+from inference.deploy.state import MAX_STATE_BYTES, STATE_FILE, DeviceState, PulledRelease
 from inference.errors import DeployError
 
 RELEASES = "releases"
@@ -54,7 +55,7 @@ class DeviceStore:
         """
         path = self.root / STATE_FILE
         try:
-            return DeviceState.from_json(path.read_bytes(), path)
+            return DeviceState.from_json(read_bounded(path, MAX_STATE_BYTES), path)
         except FileNotFoundError:
             return DeviceState()
         except NotADirectoryError:

@@ -7,7 +7,6 @@ of one of them, and a channel (``latest``, ``stable``) a record whose serial doe
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 import sys
@@ -20,6 +19,7 @@ from typing_extensions import Literal
 
 from artifacts import media
 from artifacts.attachments import read_envelope
+from artifacts.bounded import read_bounded
 from artifacts.errors import BadKey, BadRecord, NotSigned, RecordExpired, RolledBack, WrongSubject
 from artifacts.files import atomic_write
 from artifacts.layout_tags import CHANNELS, channel_tag, signature_tag
@@ -30,12 +30,14 @@ from artifacts.schema import check_itself, checked_json, problems
 from artifacts.signing import PUBLIC_SUFFIX, PublicKey, load_keys
 from artifacts.statements import ChannelRecord, read_channel, read_statement
 from artifacts.store import Digest
+from artifacts.strict_json import decoded
 from artifacts.variant import Record
 from inference.errors import DeployError
 
 KEYS_VARIABLE = "CENTERNET_KEYS"
 KEYS_FOLDER = "keys"
 TRUST_FILE = "trust.json"
+_MAX_MEMORY_BYTES = 1 << 20
 
 # datetime.UTC is newer than Python 3.8.
 _UTC = timezone.utc  # noqa: UP017
@@ -243,7 +245,7 @@ def check_memory(store: Path) -> None:
 def _recall(store: Path) -> _Memory:
     path = store / TRUST_FILE
     try:
-        value = json.loads(path.read_bytes())
+        value = decoded(read_bounded(path, _MAX_MEMORY_BYTES))
         check_itself(value if isinstance(value, dict) else {})
         return _Memory.model_validate(value)
     except FileNotFoundError:

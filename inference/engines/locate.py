@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from pathlib import Path
 from typing import List, Mapping, Optional, Tuple
 
+from artifacts.bounded import read_bounded
+from artifacts.strict_json import decoded
 from inference.errors import EngineNotFound
 
 PYTHON_VARIABLE = "CENTERNET_TOOLCHAIN_PYTHON"
 
 TOOLCHAIN_NAME = "tpu-mlir"
+_MAX_MARKER_BYTES = 1 << 20
 
 
 def simulator_python(explicit: Optional[Path] = None, environment: Optional[Mapping[str, str]] = None) -> Path:
@@ -66,7 +68,7 @@ def _provisioned(toolchains: Path) -> List[Tuple[Tuple[int, ...], float, Path]]:
     found = []
     for marker in toolchains.glob(f"{TOOLCHAIN_NAME}-*/ready.json"):
         try:
-            ready = json.loads(marker.read_text(encoding="utf-8"))
+            ready = decoded(read_bounded(marker, _MAX_MARKER_BYTES))
             python, version = Path(ready["python"]), str(ready.get("version", ""))
             if _is_executable(python):
                 found.append((_version_key(version), marker.stat().st_mtime, python))

@@ -35,6 +35,7 @@ WAIT_POLICY = "PASSIVE"
 
 _GRACE_S = 2.0
 _LOG_LINES = 12
+_LOG_TAIL_BYTES = 1 << 16
 _WEIGHT_FILE = re.compile(r'module\.weight_file = "([^"]*)"')
 
 
@@ -257,7 +258,9 @@ def _check_model(model: Path, chip: Optional[str]) -> Optional[BmodelInfo]:
 
 def _last_lines(log: Path) -> str:
     try:
-        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+        with log.open("rb") as stream:
+            stream.seek(max(0, stream.seek(0, os.SEEK_END) - _LOG_TAIL_BYTES))
+            lines = stream.read(_LOG_TAIL_BYTES).decode("utf-8", "replace").splitlines()
     except OSError:
         return ""
     return "\n  ".join([line for line in lines if line.strip()][-_LOG_LINES:])

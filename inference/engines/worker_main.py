@@ -34,6 +34,7 @@ import numpy as np
 FRAME = struct.Struct("<4sIQ")
 MAGIC = b"CNW1"
 MAX_HEADER_BYTES = 1 << 20
+MAX_PAYLOAD_BYTES = 1 << 32
 
 CMODEL_LIBRARIES = {"bm1684": "bm1684", "bm1684x": "bm1684x", "bm1688": "bm1688"}
 
@@ -191,16 +192,19 @@ def read_frame(read: Callable[[int], Any]) -> tuple[dict[str, Any], dict[str, np
         ValueError: What comes is no frame.
     """
     magic, header_bytes, payload_bytes = FRAME.unpack(read(FRAME.size))
-    if magic != MAGIC or header_bytes > MAX_HEADER_BYTES:
+    if magic != MAGIC or header_bytes > MAX_HEADER_BYTES or payload_bytes > MAX_PAYLOAD_BYTES:
         raise ValueError(f"no frame: it starts with {magic!r}")
-    header = json.loads(bytes(read(header_bytes)))
-    payload = read(payload_bytes)
-    arrays, offset = {}, 0
-    for entry in header["arrays"]:
-        count = math.prod(entry["shape"])
-        array = np.frombuffer(payload, dtype=entry["dtype"], count=count, offset=offset)
-        arrays[entry["name"]] = array.reshape(entry["shape"])
-        offset += array.nbytes
+    header_data, payload = bytes(read(header_bytes)), read(payload_bytes)
+    try:
+        header = json.loads(header_data)
+        arrays, offset = {}, 0
+        for entry in header["arrays"]:
+            count = math.prod(entry["shape"])
+            array = np.frombuffer(payload, dtype=entry["dtype"], count=count, offset=offset)
+            arrays[entry["name"]] = array.reshape(entry["shape"])
+            offset += array.nbytes
+    except (LookupError, TypeError, AttributeError, OverflowError, RecursionError, MemoryError, SyntaxError) as error:
+        raise ValueError(f"no frame: its header makes no sense ({type(error).__name__})") from error
     return header, arrays
 
 

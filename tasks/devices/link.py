@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import subprocess
@@ -12,12 +11,13 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from artifacts.environment import for_programs, without_secrets
 from settings.devices import Device, SshDevice, python_of
 from settings.locations import PROJECT
 from tasks.devices import agent
+from tasks.devices.answers import MAX_ANSWER_BYTES, Answer, answered
 from tasks.devices.failures import failure, not_started
 
 _TAIL_BYTES = 16_000
@@ -43,21 +43,24 @@ class Link(NamedTuple):
     log_path: Path
 
 
-def ask(link: Link, command: str, *arguments: str, given: Iterable[bytes] = (), timeout_s: float) -> Any:
+def ask(
+    link: Link, command: str, *arguments: str, kind: type[Answer], given: Iterable[bytes] = (), timeout_s: float
+) -> Answer:
     """Run one of the agent's commands on the device.
 
     Args:
         link: The device.
         command: Which; see `tasks.devices.agent`.
         arguments: What it takes.
+        kind: What it answers.
         given: Bytes for its standard input, which then ends; only that of `run` stays open, for its end means to stop.
         timeout_s: The longest time for all of it.
 
     Returns:
-        What it says, as a JSON value.
+        What it says.
 
     Raises:
-        DeviceError: The device cannot be reached, is another one, lets nobody in, or cannot do it.
+        DeviceError: The device cannot be reached, is another one, lets nobody in, cannot do it, or answers nonsense.
     """
     source = Path(agent.__file__).read_bytes()
     begin = link.log_path.stat().st_size if link.log_path.exists() else 0
@@ -79,11 +82,11 @@ def ask(link: Link, command: str, *arguments: str, given: Iterable[bytes] = (), 
             process.wait()
             _close(process)
         answer.seek(0)
-        text = answer.read()
+        text = answer.read(MAX_ANSWER_BYTES + 1)
     if status != 0:
         tail = _tail(link.log_path, begin)
         raise failure(link.name, link.device, status, tail, timeout_s if late.is_set() else None)
-    return json.loads(text)
+    return answered(link.name, text, kind)
 
 
 def command_line(link: Link, arguments: list[str]) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -15,6 +14,7 @@ from artifacts.variant import CHIPS
 from inference.annotations import dataset_digest
 from inference.validate import ValidationReport
 from settings.devices import Device, SimulatorDevice
+from tasks.devices.answers import Finding, Looked, Ran
 from tasks.devices.failures import install_command
 from tasks.devices.records import Machine
 from tasks.errors import DeviceEngineMissing, DevicePackageMissing, DeviceRunFailed, ReportRefused
@@ -30,7 +30,7 @@ def engine_of(device: Device) -> str:
     return "simulator" if isinstance(device, SimulatorDevice) else device.engine
 
 
-def examined(name: str, device: Device, answer: Mapping[str, Any]) -> Machine:
+def examined(name: str, device: Device, answer: Looked) -> Machine:
     """Judge by what `python -m inference doctor` found whether a model can run on a device.
 
     Args:
@@ -45,36 +45,36 @@ def examined(name: str, device: Device, answer: Mapping[str, Any]) -> Machine:
         DevicePackageMissing: The package is not there, or something that it needs.
         DeviceEngineMissing: Nothing there can run a model, or not what the settings ask for.
     """
-    doctor = answer["doctor"]
+    doctor = answer.doctor
     if doctor is None:
         raise DevicePackageMissing(
             name,
-            f"the Python {answer['python']} there lacks the device package, or has an old one ({answer['problem']}). "
+            f"the Python {answer.python} there lacks the device package, or has an old one ({answer.problem}). "
             f"Install it: {install_command(device)}",
         )
-    findings = {one["topic"]: one for one in doctor["findings"]}
-    lacking = [findings[topic] for topic in _NEEDED if topic in findings and findings[topic]["state"] != _FOUND]
+    findings = {one.topic: one for one in doctor.findings}
+    lacking = [findings[topic] for topic in _NEEDED if topic in findings and findings[topic].state != _FOUND]
     if lacking:
         raise DevicePackageMissing(
             name, f"the Python there cannot run a model: {_told(lacking)}. Install it: {install_command(device)}"
         )
-    wanted, there = engine_of(device), doctor["engine"]
+    wanted, there = engine_of(device), doctor.engine
     is_there = there is not None if wanted == "auto" else there == wanted
     if wanted == "simulator":
-        is_there = findings["simulator"]["state"] == _FOUND
+        is_there = _is_found(findings, "simulator")
     if not is_there:
         topics = ("simulator",) if wanted == "simulator" else ("driver", "libsophon", "sail", "devices")
-        missing = _told([findings[topic] for topic in topics if findings[topic]["state"] != _FOUND])
+        missing = _told([findings[topic] for topic in topics if topic in findings and not _is_found(findings, topic)])
         raise DeviceEngineMissing(name, f"the engine {wanted!r} is not there: {missing or 'doctor does not say why'}.")
-    chips = [str(one["value"]) for topic, one in findings.items() if topic.startswith("device ")]
+    chips = [one.value for topic, one in findings.items() if topic.startswith("device ")]
     number = 0 if isinstance(device, SimulatorDevice) else device.tpu
     chip = chips[number] if wanted != "simulator" and number < len(chips) and chips[number] in CHIPS else None
-    return Machine(python=str(answer["python"]), machine=str(answer["machine"]), chip=chip)
+    return Machine(python=answer.python, machine=answer.machine, chip=chip)
 
 
 def checked_report(
     name: str,
-    answer: Mapping[str, Any],
+    answer: Ran,
     release: ReleaseRecord,
     chosen: VariantRecord,
     images: ImageSet,
@@ -152,13 +152,17 @@ def evidence_from(report: ValidationReport, release: str, device: str, created: 
     )
 
 
-def _read(name: str, answer: Mapping[str, Any], log_path: Path) -> ValidationReport:
-    text = answer["report"]
+def _is_found(findings: Mapping[str, Finding], topic: str) -> bool:
+    return topic in findings and findings[topic].state == _FOUND
+
+
+def _read(name: str, answer: Ran, log_path: Path) -> ValidationReport:
+    text = answer.report
     if text is None:
         lines = log_path.read_text("utf-8", "replace").strip().splitlines()
         said = next((line for line in reversed(lines) if line.startswith("error: ")), "".join(lines[-1:]))
         reason = said.removeprefix("error: ")[:_MAX_REASON] or "it printed nothing"
-        raise DeviceRunFailed(name, f"the validation ended with status {answer['status']}: {reason}.", log_path)
+        raise DeviceRunFailed(name, f"the validation ended with status {answer.status}: {reason}.", log_path)
     try:
         return ValidationReport.model_validate_json(text)
     except ValidationError as error:
@@ -175,5 +179,5 @@ def _limits(protocol: Protocol) -> str:
     return f"{protocol.name}, score floor {protocol.score_floor:g}, top {protocol.top_k}, {protocol.metric}"
 
 
-def _told(findings: list[Mapping[str, Any]]) -> str:
-    return "; ".join(" -> ".join(filter(None, (f"{one['topic']}: {one['value']}", one["advice"]))) for one in findings)
+def _told(findings: list[Finding]) -> str:
+    return "; ".join(" -> ".join(filter(None, (f"{one.topic}: {one.value}", one.advice))) for one in findings)

@@ -22,6 +22,7 @@ from artifacts.release import VariantRecord
 from artifacts.remote import evidence as remote_evidence
 from artifacts.store import Blob, ContentStore
 from settings.devices import Device, SimulatorDevice
+from tasks.devices.answers import Looked, Ran
 from tasks.devices.choice import choose, wish_of
 from tasks.devices.link import Link, ask
 from tasks.devices.records import Delivered, Machine, Request, TakenRelease
@@ -50,7 +51,7 @@ def look(name: str, device: Device, workspace: Workspace) -> Machine:
         DeviceError: It cannot; the message says who has to do what.
     """
     with _linked(name, device, workspace) as link:
-        machine = examined(name, device, ask(link, "look", timeout_s=_LOOK_S))
+        machine = examined(name, device, ask(link, "look", kind=Looked, timeout_s=_LOOK_S))
     log.info("device %s: Python %s on %s, chip %s", name, machine.python, machine.machine, machine.chip or "unknown")
     return machine
 
@@ -108,12 +109,14 @@ def deliver(name: str, device: Device, release: TakenRelease, images: ImageSet, 
     wanted = {blob.digest: blob.size for blob in (*model_files.values(), *data_files.values())}
     content, limit = workspace.content, device.copy_timeout
     with _linked(name, device, workspace) as link:
-        absent: list[str] = ask(link, "missing", given=[canonical_json(wanted)], timeout_s=limit)
+        named = ask(link, "missing", kind=list[str], given=[canonical_json(wanted)], timeout_s=limit)
+        # Only what was asked for, whatever it answers.
+        absent = [digest for digest in wanted if digest in named]
         total = sum(wanted[digest] for digest in absent)
         if absent:
             log.info("copying %d files to %s, %.1f MB", len(absent), name, total / 1e6)
             blobs = [Blob(digest=digest, size=wanted[digest]) for digest in absent]
-            ask(link, "receive", given=_stream(blobs, content), timeout_s=limit)
+            ask(link, "receive", kind=str, given=_stream(blobs, content), timeout_s=limit)
         places = [_laid(link, files, limit) for files in (model_files, data_files)]
     return Delivered(release=places[0], data=places[1], copied=len(absent), copied_bytes=total)
 
@@ -153,7 +156,7 @@ def run_validation(
     arguments += [] if isinstance(device, SimulatorDevice) else ["--device", str(device.tpu)]
     log.info("running %s on %s, %d images", chosen.variant.path, name, len(images.images))
     with _linked(name, device, workspace) as link:
-        answer = ask(link, "run", *arguments, timeout_s=device.run_timeout)
+        answer = ask(link, "run", *arguments, kind=Ran, timeout_s=device.run_timeout)
         report = checked_report(name, answer, release.record, chosen, images, link.log_path)
     created = datetime.now(UTC).isoformat(timespec="seconds")
     return evidence_from(report, release.digest, name, created)
@@ -232,4 +235,4 @@ def _stream(blobs: list[Blob], content: ContentStore) -> Iterator[bytes]:
 
 def _laid(link: Link, files: Mapping[str, Blob], timeout_s: float) -> str:
     given = canonical_json({title: blob.digest for title, blob in files.items()})
-    return str(ask(link, "lay", hex_of(digest_bytes(given))[:16], given=[given], timeout_s=timeout_s))
+    return ask(link, "lay", hex_of(digest_bytes(given))[:16], kind=str, given=[given], timeout_s=timeout_s)

@@ -12,11 +12,15 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from artifacts.bounded import read_bounded
 from artifacts.errors import ArtifactError
 from artifacts.files import atomic_write, locked
+from artifacts.schema import problems
 from tasks.errors import BadLockFile, DownloadError, FailureKind, MirrorFailure, TargetUnusable
 
 _WAIT_S = 60.0
+# Some 300 bytes for each of a hundred thousand files.
+MAX_LOCK_BYTES = 64 << 20
 
 
 class Recorded(BaseModel):
@@ -134,12 +138,10 @@ class LockFile:
         # Taken before reading: a change in between is then seen as one later.
         self._seen = self._signature()
         try:
-            return _Content.model_validate_json(self.path.read_bytes()).sources
+            return _Content.model_validate_json(read_bounded(self.path, MAX_LOCK_BYTES)).sources
         except FileNotFoundError:
             return {}
         except OSError as error:
             raise BadLockFile(self.path, error.strerror or str(error)) from error
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise BadLockFile(self.path, f"{where}: {first['msg']}".removeprefix(": ")) from error
+            raise BadLockFile(self.path, problems(error)) from error

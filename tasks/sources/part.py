@@ -10,13 +10,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from artifacts.bounded import read_bounded
 from artifacts.files import claim, free_bytes, fsync_folder, remove_if_abandoned
+from artifacts.strict_json import decoded
 from tasks.errors import FailureKind, MirrorFailure, NoSpaceForDownload, TargetUnusable
 from tasks.sources.model import Expected, Fetched, Hashers
 from tasks.sources.pace import Job
 from tasks.sources.rules import Resume
 
 _CHUNK = 1 << 20
+_MOST_NOTE_BYTES = 1 << 16
 _LOCK_POLL_S = 0.05
 
 
@@ -99,7 +102,7 @@ class Part:
 
     def _read_note(self) -> dict[str, str | None]:
         with suppress(OSError, ValueError):
-            note = json.loads(self._note.read_text("utf-8"))
+            note = decoded(read_bounded(self._note, _MOST_NOTE_BYTES))
             if isinstance(note, dict):
                 return {key: value for key, value in note.items() if isinstance(value, str)}
         return {}

@@ -188,8 +188,8 @@ def retry_after_s(text: str | None, now: float) -> float | None:
     """
     if not text:
         return None
-    if text.strip().isdecimal():
-        return float(text)
+    if _LENGTH.fullmatch(text.strip()):
+        return float(text.strip())
     try:
         return max(0.0, parsedate_to_datetime(text).timestamp() - now)
     except (TypeError, ValueError, IndexError, OverflowError):

@@ -251,5 +251,5 @@ def estimated_ms(profile: str) -> float | None:
     Returns:
         The estimate in milliseconds for one run of the whole batch, None where the text has none.
     """
-    found = re.findall(r"runtime: ([0-9]+(?:\.[0-9]+)?)\s*ms", profile)
+    found = re.findall(r"runtime: ([0-9]{1,12}(?:\.[0-9]{1,12})?)\s*ms", profile)
     return float(found[-1]) if found else None

@@ -16,17 +16,21 @@ WEIGHTED = ("top.Conv", "top.Deconv")
 
 _VALUES = r"%[\w$.-]+(?:, %[\w$.-]+)*"
 _OPERATION = re.compile(
-    rf'^\s*(?P<results>{_VALUES})(?::(?P<count>\d+))? = "(?P<kind>top\.[\w.]+)"\((?P<operands>[^)]*)\)'
+    rf'^\s*(?P<results>{_VALUES})(?::(?P<count>\d{{1,3}}))? = "(?P<kind>top\.[\w.]+)"\((?P<operands>[^)]*)\)'
     r".*? : \([^)]*\) -> (?P<types>.+?) loc\((?P<location>.*)\)\s*$",
     re.M,
 )
 _ALIAS = re.compile(r"^(#loc\d*) = loc\((.*)\)\s*$", re.M)
 _RETURN = re.compile(r"^\s*(?:func\.)?return (?P<values>[^:]+) :", re.M)
 _WEIGHT_FILE = re.compile(r'module\.weight_file = "([^"]*)"')
-_TENSOR = re.compile(r"tensor<((?:\d+x)*)[^>]*>|none")
+_TENSOR = re.compile(r"tensor<((?:\d{1,18}x)*)[^>]*>|none")
 # The name of an operation with several results is the first of a fused location (getName in the compiler's Module.cpp).
 _LOCATION = re.compile(r'(?:fused(?:<[^>]*>)?\[)?(?:"(?P<name>(?:[^"\\]|\\.)*)"|(?P<alias>#loc\d*))')
 _ESCAPE = re.compile(r'\\(?:(?P<hex>[0-9A-Fa-f]{2})|(?P<plain>["\\]))')
+
+
+# One alias may stand for another; the compiler's stand for one at most, and a ring of them would have no end.
+_MOST_ALIASES = 64
 
 
 class Operation(NamedTuple):
@@ -214,7 +218,7 @@ def _shape(tensor: re.Match[str]) -> tuple[int, ...]:
 
 
 def _layer_name(location: str, aliases: dict[str, str]) -> str:
-    for _ in range(len(aliases) + 1):
+    for _ in range(_MOST_ALIASES):
         found = _LOCATION.match(location)
         if found is None:
             break

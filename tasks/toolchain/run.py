@@ -23,7 +23,7 @@ from tasks.toolchain.model import Toolchain
 log = logging.getLogger(__name__)
 
 _TAIL_BYTES = 64_000
-_ROUNDS = re.compile(rb"\b(\d+)/(\d+) \[")
+_ROUNDS = re.compile(rb"\b(\d{1,9})/(\d{1,9}) \[")
 # With less than this left, whatever the log says was caused by the disk; the log itself may be cut short by it.
 _FULL_BYTES = 16_000_000
 
@@ -94,7 +94,7 @@ def share_done(log_path: Path, rounds: int) -> float:
         The share that is done, 0..1.
     """
     counted = [int(done) for done, of in _ROUNDS.findall(_tail(log_path)) if int(of) == rounds]
-    return counted[-1] / rounds if counted else 0.0
+    return min(counted[-1] / rounds, 1.0) if counted else 0.0
 
 
 def outputs(expected: Expected, folder: Path, command: Command, log_path: Path) -> list[Path]:

@@ -174,3 +174,10 @@ def test_evidence_is_attached_on_a_server_too(published: tuple[Path, str], tmp_p
         with open_registry(target) as registry:
             assert evidence_of(registry, digest) == (first, second)
             assert registry.resolve("1.0.0")[0] == digest
+
+
+def test_a_report_larger_than_a_manifest_is_read_back(published: tuple[Path, str]) -> None:
+    root, digest = published
+    large = evidence(digest, report={"said": "a" * (5 << 20)})
+    attach(root, large)
+    assert read(root, digest) == (large,)

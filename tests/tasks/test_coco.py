@@ -150,7 +150,7 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "huge.json"
     with path.open("wb") as stream:
         stream.truncate(MAX_FILE_BYTES + 1)
-    with pytest.raises(BadAnnotations, match=f"more than {MAX_FILE_BYTES}"):
+    with pytest.raises(BadAnnotations, match=f"more than the {MAX_FILE_BYTES}"):
         read_dataset(path)
 
 

@@ -1,0 +1,1 @@
+"""Hostile input by kinds: few of each with every `make test`, many with `make reliability ONLY=hostile`."""
