@@ -12,13 +12,10 @@ import http.client
 import io
 import socket
 import time
-from typing import Any, Dict, Optional, Type
+from typing import Any, Optional
 
 import requests
 import requests.adapters
-import urllib3
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 
 class _Reader(io.RawIOBase):
@@ -76,35 +73,27 @@ class _Response(http.client.HTTPResponse):
         return super().read(amt)
 
 
-class _HttpConnection(HTTPConnection):
-    response_class = _Response
-
-
-class _HttpsConnection(HTTPSConnection):
-    response_class = _Response
-
-
-class _HttpPool(HTTPConnectionPool):
-    ConnectionCls = _HttpConnection
-
-
-class _HttpsPool(HTTPSConnectionPool):
-    ConnectionCls = _HttpsConnection
-
-
-_POOLS: Dict[str, Type[HTTPConnectionPool]] = {"http": _HttpPool, "https": _HttpsPool}
-
-
 class _Adapter(requests.adapters.HTTPAdapter):
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         super().init_poolmanager(*args, **options)
-        self.poolmanager.pool_classes_by_scheme = _POOLS
+        _bound_pools(self.poolmanager)
 
     def proxy_manager_for(self, *args: Any, **options: Any) -> Any:
-        manager = super().proxy_manager_for(*args, **options)
-        if type(manager) is urllib3.ProxyManager:  # one for SOCKS has pools of its own
-            manager.pool_classes_by_scheme = _POOLS
-        return manager
+        return _bound_pools(super().proxy_manager_for(*args, **options))
+
+
+def _bound_pools(manager: Any) -> Any:
+    """Let a pool manager of urllib3, whatever its release and kind, read answers with `_Response`."""
+    manager.pool_classes_by_scheme = {
+        scheme: pool if pool.ConnectionCls.response_class is _Response else _bound_pool(pool)
+        for scheme, pool in manager.pool_classes_by_scheme.items()
+    }
+    return manager
+
+
+def _bound_pool(pool: Any) -> Any:
+    connection = type(pool.ConnectionCls.__name__, (pool.ConnectionCls,), {"response_class": _Response})
+    return type(pool.__name__, (pool,), {"ConnectionCls": connection})
 
 
 def bound(session: requests.Session) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 import weakref
 from typing import TYPE_CHECKING, Any, Callable, Optional, Tuple, TypeVar
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 GRACE_S = 2.0
 """How long a call that is under way may still take when it is to be given up."""
+
+_SLICE_S = 0.5
 
 
 class Overdue(Exception):
@@ -66,15 +69,22 @@ class Watched:
             raise Overdue
         self._idle.clear()
         self._orders.put(work)
-        try:
-            value, error = self._answers.get(timeout=timeout_s)
-        except queue.Empty:
-            self._lost = True
-            raise Overdue from None
+        value, error = self._answer(time.monotonic() + timeout_s)
         if error is not None:
             raise error
         result: T = value
         return result
+
+    def _answer(self, deadline: float) -> _Answer:
+        while True:
+            left = deadline - time.monotonic()
+            try:
+                # In slices: a signal that arrives just before a wait begins is not seen before that ends.
+                return self._answers.get(timeout=max(0.0, min(left, _SLICE_S)))
+            except queue.Empty:
+                if left <= _SLICE_S:
+                    self._lost = True
+                    raise Overdue from None
 
     def close(self) -> None:
         """End the thread; a call that is under way is waited for, but not for long. May be called twice."""

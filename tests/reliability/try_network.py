@@ -42,7 +42,7 @@ def try_downloads_through_a_storm(trials: Trials, tmp_path: Path) -> None:
     outcome = storm.downloads(tmp_path, 300, seed=2027)
     note = f"{outcome.right} right at once, {outcome.told} told and right at the next try; {kinds(outcome.faults)}"
     trials.tried(
-        "a download through up to five faults from one or two mirrors",
+        "a download from one or two mirrors, each with up to five faults",
         300,
         told(outcome.lost),
         f"{note}; the longest took {outcome.longest_s:.0f} s; seed 2027",
@@ -55,8 +55,8 @@ def try_images_one_by_one(trials: Trials, tmp_path: Path) -> None:
         "an image of a list of 200, 5 % of whose requests fail",
         200,
         told(outcome.lost),
-        f"{kinds(outcome.faults)}; the list was asked for {outcome.told + 1} times, {outcome.longest_s:.0f} s in all; "
-        "seed 2029",
+        f"{kinds(outcome.faults)}; the list was asked for again {outcome.told} times; {outcome.longest_s:.0f} s in "
+        "all; seed 2029",
     )
 
 
@@ -93,7 +93,7 @@ def try_servers_that_are_never_done(trials: Trials, tmp_path: Path) -> None:
         times,
         told(lost),
         f"status, header, headers, interim answers, a chunk's length, trailer; two tries of 1 s each ended within "
-        f"{longest:.1f} s. Before it was found, each of them would have kept a download for days",
+        f"{longest:.1f} s. Before, interim answers or a header that is sent so kept a download for days",
     )
 
 
@@ -142,5 +142,6 @@ def try_the_exchange_through_a_storm(trials: Trials, tmp_path: Path) -> None:
 def _handed_over(exchange: RegistryExchange, key: str, blob: Blob, here: ContentStore, there: ContentStore) -> None:
     exchange.offer([blob], here)
     exchange.put_record(key, key.encode(), [blob])
-    assert exchange.record(key) in (key.encode(), b"")
+    # That there is none, or a damaged one, has to be believed: the step is done again.
+    assert exchange.record(key) in (key.encode(), b"", None)
     exchange.fetch(blob, there)
