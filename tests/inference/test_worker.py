@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 import threading
 from pathlib import Path
-from typing import Iterator, List
+from typing import Any, Iterator, List
 
 import numpy as np
 import pytest
 
+from artifacts.errors import NoSpace
 from inference.engines.worker import WorkerProcess
 from inference.errors import EngineError, ModelError, OptionError
 from tests.inference.conftest import write_mlir
@@ -125,6 +128,21 @@ def test_an_input_that_is_not_supported_is_an_error(
     path = write_mlir(tmp_path / "odd.mlir", tensors)
     with pytest.raises(ModelError, match=words):
         WorkerProcess(fake_python, path, log=tmp_path / "log")
+
+
+def test_a_log_that_finds_no_space_is_told_as_that(
+    fake_python: Path, mlir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Path.open
+
+    def opened(path: Path, *arguments: Any, **options: Any) -> Any:
+        if path.name == "log":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        return whole(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", opened)
+    with pytest.raises(NoSpace):
+        WorkerProcess(fake_python, mlir, log=tmp_path / "log")
 
 
 def test_a_python_that_is_not_there_is_an_error(mlir: Path, tmp_path: Path) -> None:

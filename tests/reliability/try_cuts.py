@@ -99,5 +99,5 @@ def try_builds(trials: Trials, disk: Disk, prefect_server: None, tmp_path_factor
     with pytest.MonkeyPatch.context() as patch:
         assert runner(undisturbed, patch)() == 0
     middle = build_cut_short(disk, BUILDS, seed=24, expected=undisturbed.digest)
-    note = f"seed 24; {middle} before their end, the others right after it; the digest was that of an undisturbed one"
+    note = f"seed 24; {middle} before their end; the digest was that of an undisturbed one"
     trials.tried("a whole build, records and journals of Prefect's side too", BUILDS, note=note)
