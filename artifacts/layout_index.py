@@ -29,6 +29,14 @@ def is_layout(root: Path) -> bool:
     return (root / LAYOUT_FILE).is_file()
 
 
+def says_so(root: Path) -> bool:
+    """Tell whether a folder says that it is a layout, of whatever version; `make_layout` leaves it alone then."""
+    # Whatever else is an object there may be of a later specification, and is left alone.
+    with suppress(LayoutError, OSError):
+        return isinstance(parse(_bytes(root / LAYOUT_FILE), LAYOUT_FILE), dict)
+    return False
+
+
 def make_layout(root: Path) -> None:
     """Make a layout without tags, unless there is one; the file that only says that it is one is made again.
 
@@ -37,11 +45,11 @@ def make_layout(root: Path) -> None:
         NoSpace: The file system is full.
         StoreNotWritable: The folder cannot be written.
     """
-    if _says_so(root):
+    if says_so(root):
         return
     _refuse_others(root)  # before the lock leaves a file there
     with locked(root / LOCK_FILE):
-        if _says_so(root):  # another publisher may have made it since the first look
+        if says_so(root):  # another publisher may have made it since the first look
             return
         _refuse_others(root)
         if not (root / INDEX_FILE).exists():
@@ -84,15 +92,8 @@ def write_index(root: Path, index: Mapping[str, Any]) -> None:
 def _refuse_others(root: Path) -> None:
     others = [entry.name for entry in root.iterdir() if entry.name[0] != "."] if root.is_dir() else []
     # One that has its tags and lost the other file is a layout still.
-    if others and not _says_so(root) and not _has_tags(root):
+    if others and not says_so(root) and not _has_tags(root):
         raise LayoutError(f"{root} holds {others[0]!r} and is no registry layout: choose another folder.")
-
-
-def _says_so(root: Path) -> bool:
-    # Whatever else is an object there may be of a later specification, and is left alone.
-    with suppress(LayoutError, OSError):
-        return isinstance(parse(read_bounded(root / LAYOUT_FILE, MAX_MANIFEST_BYTES), LAYOUT_FILE), dict)
-    return False
 
 
 def _has_tags(root: Path) -> bool:

@@ -42,6 +42,9 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _FAREWELL_S = 3.0
+
+# What Prefect's client says, as a RuntimeError, where it opens a connection and nobody listens.
+_NOT_REACHED = "Failed to reach API"
 _ENDING_POLL_S = 0.2
 
 
@@ -96,7 +99,9 @@ def pulse_of_server() -> Iterator[Pulse]:
     with watched(api_url) as pulse:
         try:
             yield pulse
-        except httpx.TransportError as error:
+        except (httpx.TransportError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and not str(error).startswith(_NOT_REACHED):
+                raise
             raise ServerLost(api_url) from error
 
 

@@ -13,7 +13,7 @@ from artifacts.evidence import REFERRERS_LOCK
 from artifacts.export import ReleaseFiles, unlike
 from artifacts.in_use import LOCK_NAME
 from artifacts.layout_audit import audit
-from artifacts.layout_index import INDEX_FILE, LAYOUT_FILE, LOCK_FILE, is_layout, load_index
+from artifacts.layout_index import INDEX_FILE, LAYOUT_FILE, LOCK_FILE, load_index, says_so
 from artifacts.layout_reach import reachable, releases
 from artifacts.oci import RECORD_TITLE
 from artifacts.release import ReleaseRecord
@@ -64,8 +64,11 @@ def _keys(release: ReleaseSettings) -> tuple[tuple[PublicKey, ...], list[str]]:
 
 def _trouble(problem: Problem, root: Path, store: ContentStore) -> Trouble:
     path, why = problem
-    if path == root / LAYOUT_FILE or (path == root and not is_layout(root)):
+    if path == root and not says_so(root) and not (root / LAYOUT_FILE).is_dir():
         return Trouble("registry", root / LAYOUT_FILE, why, Remedy.ITSELF, "the next publication makes it again")
+    if path == root and (str(root / LAYOUT_FILE) in why or (root / LAYOUT_FILE).is_dir()):
+        advice = "move it away: the next publication makes it again"
+        return Trouble("registry", root / LAYOUT_FILE, why, Remedy.YOU, advice)
     if path.parent.name == "sha256":
         if _is_unreached(root, path.name):
             return Trouble("registry", path, why, Remedy.NOBODY, "no tag leads to it: make clean-store removes it")

@@ -172,6 +172,7 @@ class Decaying:
             ),
             "no record needs it: a log, or what each build stores anew": place.startswith("store/blobs/")
             and kind == GONE,
+            "a download that is not there is fetched": place.startswith("cache/") and kind == GONE,
             "where a source was had from is only told": (
                 path.name == "sources.lock.json" and _same_digests(path, before)
             ),

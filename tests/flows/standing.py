@@ -27,6 +27,7 @@ def stand(cache: Path, version: str = ToolchainSettings().version) -> Path:
     packages = folder / "lib" / "python3.10" / "site-packages"
     packages.mkdir(parents=True)
     facts = {
+        "version": version,
         "python": str(folder / "bin" / "python"),
         "fingerprint": fingerprint(version, package_set(packages), recipe.quirk_names),
         "quirks": recipe.quirk_names,

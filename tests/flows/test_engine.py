@@ -8,8 +8,8 @@ import httpx
 import pytest
 from prefect.exceptions import PrefectHTTPStatusError
 
-from flows.engine import prefect_in
-from flows.errors import ServerFailed
+from flows.engine import prefect_in, pulse_of_server
+from flows.errors import ServerFailed, ServerLost
 from tasks.workspace import Workspace
 
 
@@ -29,3 +29,11 @@ def test_a_server_that_fails_under_a_flow_is_named_with_the_space_that_it_has(
     said = pytest.raises(ServerFailed, match=r"MB is free in PREFECT_HOME .* what is finished is kept")
     with said, prefect_in(workspace):
         raise error
+
+
+def test_a_server_that_nobody_listens_at_any_more_is_lost(prefect_server: None) -> None:
+    # Prefect's client says it so where it opens a connection, and lets the transport's error through elsewhere.
+    with pytest.raises(ServerLost), pulse_of_server():
+        raise RuntimeError("Failed to reach API at http://127.0.0.1:4200/api/")
+    with pytest.raises(RuntimeError, match="something else"), pulse_of_server():
+        raise RuntimeError("something else")

@@ -57,7 +57,7 @@ def device(tmp_path: Path) -> Device:
     return Device(tmp_path)
 
 
-def try_decay(device: Device, path: Path, kind: str, chance: random.Random) -> List[str]:
+def misses(device: Device, path: Path, kind: str, chance: random.Random) -> List[str]:
     """Let one file decay; returns what a user would miss."""
     lost = []
     name = path.relative_to(device.store.root).as_posix()
@@ -87,7 +87,7 @@ def test_what_decays_on_a_device_is_named_not_run_and_pulled_again(device: Devic
     chance = random.Random(3)
     assert verify(device.store) == []
     for path in device.files():
-        assert try_decay(device, path, kind, chance) == []
+        assert misses(device, path, kind, chance) == []
 
 
 def test_no_flipped_bit_of_the_state_is_believed(device: Device) -> None:
