@@ -26,7 +26,9 @@ class Problem:
         """The problem on one line."""
         origin = f" (from {self.origin})" if self.origin else ""
         allowed = f"; allowed: {self.allowed}" if self.allowed else ""
-        return f"{self.key}: {self.what}{origin}{allowed}"
+        text = f"{self.key}: {self.what}{origin}{allowed}"
+        # The name of a variable may hold anything: bytes that are no text, and what moves a terminal's cursor.
+        return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text)
 
 
 class SettingsError(Exception):

@@ -12,7 +12,7 @@ from settings.errors import Problem
 from settings.locations import resolve
 from settings.problems import unknown
 from settings.schema import KeyPath, Node, children, find, holds_locations, named_child, nearest, takes
-from settings.toml_text import NotToml, format_key, parse_value, printable, shown
+from settings.toml_text import NotToml, format_key, parse_value, shown
 
 PREFIX = "CENTERNET_"
 # Read elsewhere: where caches lie, which Python makes the compiler's environment, what opens the signing key, where a
@@ -128,11 +128,11 @@ class Reader:
             origin = f"environment variable {name}"
             path = tuple(name.removeprefix(PREFIX).lower().split("__"))
             if name != variable(path):
-                self.problems.append(Problem(printable(name), "is not in capital letters", "", variable(path)))
+                self.problems.append(Problem(name, "is not in capital letters", "", variable(path)))
             elif find(self.root, path) is None:
                 meant = nearest(path, self.root)
                 what = "is not the name of a setting" + (f", did you mean {variable(meant)}?" if meant else "")
-                self.problems.append(Problem(printable(name), what, "the environment"))
+                self.problems.append(Problem(name, what, "the environment"))
             else:
                 self._put_text(layer, path, environ[name], base, origin)
         return layer

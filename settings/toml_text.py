@@ -91,15 +91,7 @@ def format_value(value: object) -> str:
         return "[" + ", ".join(format_value(item) for item in value) + "]"
     # JSON's escapes are TOML's, except that TOML also wants DEL escaped; the others would break the line in a terminal.
     text = _BREAKING.sub(lambda found: f"\\u{ord(found[0]):04X}", json.dumps(str(value), ensure_ascii=False))
-    return printable(text)
-
-
-def printable(text: str) -> str:
-    """Text that can be printed: an undecodable byte of a file name or a variable must not keep a message from it.
-
-    Args:
-        text: any text, as Python reads it from the environment or the command line.
-    """
+    # An undecodable byte of a file name or a variable must not keep the message from being printed.
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 

@@ -11,7 +11,7 @@ import pytest
 
 # A busy machine is no fault of the code. `many` is for `make reliability ONLY=hostile`.
 hypothesis.settings.register_profile("usual", deadline=None)
-hypothesis.settings.register_profile("many", deadline=None, max_examples=5000)
+hypothesis.settings.register_profile("many", deadline=None, max_examples=1000)
 hypothesis.settings.load_profile("usual")
 
 COCO_MINI = Path(__file__).resolve().parents[2] / "shared" / "coco-mini"

@@ -90,7 +90,7 @@ def try_properties(trials: Trials) -> None:
     done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:]
     [passed] = re.findall(r"(\d+) passed", done.stdout)
-    trials.tried("property of a pure part", int(passed), note="up to 5000 examples of each, by hypothesis")
+    trials.tried("property of a pure part", int(passed), note="up to 1000 examples of each, by hypothesis")
 
 
 def _changed(sample: bytes, dice: random.Random, is_json: bool) -> bytes:

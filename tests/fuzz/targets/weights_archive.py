@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile  # noqa: F401  NumPy imports it too late for the fuzzer to see it
 from collections.abc import Iterator
 
 import numpy as np
