@@ -33,7 +33,7 @@ def says_so(root: Path) -> bool:
     """Tell whether a folder says that it is a layout, of whatever version; `make_layout` leaves it alone then."""
     # Whatever else is an object there may be of a later specification, and is left alone.
     with suppress(LayoutError, OSError):
-        return isinstance(parse(_bytes(root / LAYOUT_FILE), LAYOUT_FILE), dict)
+        return isinstance(parse(read_bounded(root / LAYOUT_FILE, MAX_MANIFEST_BYTES), LAYOUT_FILE), dict)
     return False
 
 

@@ -36,7 +36,7 @@ class Fresh(Protocol):
     def __call__(self, number: int, own_server: bool) -> tuple[BuildFolder, Start]: ...
 
 
-def chains(total: int, fresh: Fresh, digest: str, scale: float, shares: Shares = SHARES) -> Tally:
+def chains(total: int, fresh: Fresh, digest: str, scale: float, shares: Shares = SHARES, seed: int = SEED) -> Tally:
     """Kill builds until the kills are dealt out; every chain ends in the undisturbed release.
 
     Args:
@@ -45,8 +45,9 @@ def chains(total: int, fresh: Fresh, digest: str, scale: float, shares: Shares =
         digest: Of that release.
         scale: Of the longest times until a kill.
         shares: What is killed how often, of all kills.
+        seed: Decides what is killed when.
     """
-    tally, chance = Tally(), random.Random(SEED)
+    tally, chance = Tally(), random.Random(seed)
     waiting = list(kinds(total, chance, shares))
     while waiting:
         own = "server" in waiting and (tally.chains % OWN_SERVER == 0 or set(waiting) == {"server"})

@@ -69,6 +69,15 @@ class Tally:
             self.killed[kill.kind] += 1
             self.survived += kill.status == 0
 
+    def __add__(self, other: Tally) -> Tally:
+        """Both together."""
+        return Tally(
+            self.killed + other.killed,
+            self.survived + other.survived,
+            self.chains + other.chains,
+            max(self.orphans_s, other.orphans_s),
+        )
+
 
 def kind_of(line: str) -> str | None:
     """What a process below a build is, by its command line."""

@@ -5,21 +5,26 @@ matrix. A chain is one build that is started and loses one of its processes over
 then left alone. It must end well then, in the very release of a build that was never disturbed (the index's digest),
 with no process left a minute after each kill and no temporary file in the store at the end. A build that lost its
 compiler, a worker, its server or a guard must get over it or end with one paragraph and status 1. Every third chain has
-a Prefect server of its own, whose database is killed with it; the others use one that runs.
+a Prefect server of its own, whose database is killed with it; the others use one that runs. Two chains are at work
+beside each other.
 """
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.whole_build import WholeBuild
 from tests.flows.folder import BuildFolder
-from tests.reliability.chains import Start, chains, made, server_for, tell
+from tests.reliability.chains import SEED, Start, chains, made, server_for, tell
+from tests.reliability.killing import Tally
 from tests.reliability.trials import Trials
 
 KILLS = 105
+LANES = 2
 
 
 @pytest.mark.compiler
@@ -27,8 +32,14 @@ def try_real_builds(trials: Trials, server: str, tmp_path: Path) -> None:
     undisturbed = WholeBuild(made(tmp_path / "undisturbed"))
     undisturbed.run(PREFECT_API_URL=server)
 
-    def fresh(number: int, own_server: bool) -> tuple[BuildFolder, Start]:
-        build = WholeBuild(made(tmp_path / f"chain-{number}"))
+    def fresh(lane: int, number: int, own_server: bool) -> tuple[BuildFolder, Start]:
+        build = WholeBuild(made(tmp_path / f"chain-{lane}-{number}"))
         return build, lambda: build.start(**server_for(build, server, own_server))
 
-    tell(trials, "`kill -9` in builds with the real compiler", chains(KILLS, fresh, undisturbed.digest, 1.0))
+    def run(lane: int) -> Tally:
+        kills = KILLS // LANES + (lane < KILLS % LANES)
+        return chains(kills, partial(fresh, lane), undisturbed.digest, 1.0, seed=SEED + lane)
+
+    with ThreadPoolExecutor(LANES) as pool:
+        tally = sum(pool.map(run, range(LANES)), Tally())
+    tell(trials, "`kill -9` in builds with the real compiler", tally)
