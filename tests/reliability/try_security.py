@@ -3,8 +3,7 @@
 A secret of each kind (registry passwords from three places, index, mirror with a password and a signed address, signing
 keys with and without a passphrase, ssh key, Prefect's keys, a webhook in a variable) is given to whole tiny builds and
 validations; then every file that they left is searched for each of them as it is, in an address, in JSON and in base64
-at each of its three places. Thefts are played against Debian's docker-registry with TLS and passwords, and every
-device pulls afterwards by version and by channel. What is claimed of it stands in SECURITY.md.
+at each of its three places. What is claimed of it stands in SECURITY.md.
 """
 
 from __future__ import annotations
@@ -15,15 +14,12 @@ from pathlib import Path
 from tests.flows.canaries import modes
 from tests.flows.canary_runs import Runs, runs_in
 from tests.flows.test_doorkeeper import attacks, server
-from tests.inference.deploy import stolen as thefts
-from tests.inference.deploy.stolen import NEW, OLD, Board, Outcome, Stolen, server_in, stolen_registry
 from tests.reliability.trials import NOTHING, Trials
 from tests.tasks.devices.sshd import sshd
 
 __all__ = ["server"]
 
 PACKAGES = ("prefect", "uv", "requests")
-TIMES = 1
 
 
 def try_to_find_secrets_in_what_runs_leave(trials: Trials, tmp_path: Path) -> None:
@@ -84,46 +80,3 @@ def try_builds_under_every_umask(trials: Trials, tmp_path: Path) -> None:
             ]
             assert open_to_all == []
     trials.tried("a whole build under a umask of 000, 022 and 077", 3, NOTHING, "nothing made is writable for others")
-
-
-def try_thefts_of_the_registrys_password(trials: Trials, tmp_path: Path) -> None:
-    """Each theft in a repository of its own; devices that pulled before, and devices that pull for the first time."""
-    number = 0
-    with server_in(tmp_path) as running:
-        for theft in thefts.THEFTS:
-            said: dict[bool, set[str]] = {True: set(), False: set()}
-            taken: dict[bool, set[str]] = {True: set(), False: set()}
-            for _ in range(TIMES):
-                number += 1
-                with stolen_registry(tmp_path / str(number), running, number) as stolen:
-                    for keys in (True, False):
-                        _play(stolen, tmp_path / f"boards-{number}-{keys}", keys, said[keys], taken[keys])
-                    theft(stolen)
-                    for keys in (True, False):
-                        _pull(stolen, tmp_path / f"boards-{number}-{keys}", keys, said[keys], taken[keys])
-            _told(trials, theft.__name__, str(theft.__doc__), said, taken)
-
-
-def _play(stolen: Stolen, folder: Path, keys: bool, said: set[str], taken: set[str]) -> None:
-    for name in (NEW, "stable"):
-        assert Board(stolen, folder / name, keys=keys).pull(name) == Outcome(stolen.digests[NEW], "")
-
-
-def _pull(stolen: Stolen, folder: Path, keys: bool, said: set[str], taken: set[str]) -> None:
-    for name in (NEW, "stable"):
-        for place, kind in ((name, "used"), (f"fresh-{name}", "new")):
-            outcome = Board(stolen, folder / place, keys=keys).pull(name)
-            said.add(outcome.error)
-            whose = {stolen.digests[OLD]: "the older release", stolen.digests[NEW]: "", None: ""}
-            wrong = whose.get(outcome.taken, "a release of the thief's")
-            if wrong:
-                taken.add(f"{wrong} ({kind} device, by {'version' if name == NEW else 'channel'})")
-
-
-def _told(trials: Trials, name: str, what: str, said: dict[bool, set[str]], taken: dict[bool, set[str]]) -> None:
-    # A device that never pulled believes the first record of the publisher's that it sees.
-    assert taken[True] <= ({"the older release (new device, by channel)"} if name == "replay_old" else set())
-    for keys in (True, False):
-        lost = ", ".join(sorted(taken[keys])) or NOTHING
-        errors = ", ".join(sorted(one for one in said[keys] if one)) or "none"
-        trials.tried(f"{'keys pinned' if keys else 'no keys'}: {what.rstrip('.')}", 4 * TIMES, lost, f"said: {errors}")

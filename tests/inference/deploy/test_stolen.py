@@ -28,7 +28,7 @@ def stolen(tmp_path: Path, server: Server) -> Iterator[Stolen]:
         yield found
 
 
-# All of them, and what each device says: make reliability ONLY=security.
+# All of them, and what each device says: make reliability ONLY=theft.
 SOME = (thefts.sign_with_own_key, thefts.replay_old, thefts.old_as_new, thefts.other_repository, thefts.alter_model)
 
 
