@@ -107,5 +107,8 @@ def try_every_file_of_a_device(tmp_path: Path, trials: Trials) -> None:
     cases = [(path, kind) for kind in KINDS for path in device.files()]
     problems = [problem for path, kind in cases for problem in misses(device, path, kind, chance)]
     assert not problems, "\n".join(problems)
-    note = "named by `releases --verify`; detection ran what was published or refused; the next pull put it right"
+    note = (
+        "named by `releases --verify`; detection ran what was published or refused; the next pull put it right, where "
+        "a folder lay in a file's place or the state could not be read after that was removed"
+    )
     trials.tried("a device's store with two releases", len(cases), note=note)
