@@ -62,8 +62,14 @@ def fuzz_all(names: tuple[str, ...], seconds: int, folder: Path, jobs: int) -> d
     """
     with ThreadPoolExecutor(jobs) as pool:
         found = list(pool.map(lambda name: _fuzzed(name, seconds, folder / name), names))
-    versions = {"Python": platform.python_version(), **{name: metadata.version(name) for name in _PACKAGES}}
+    versions = {"Python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}}
     return {"machine": machine(), "cores": os.cpu_count(), "versions": versions, "targets": found}
+
+
+def _version(name: str) -> str:
+    with suppress(metadata.PackageNotFoundError):
+        return metadata.version(name)
+    return "of another package"
 
 
 def _fuzzed(name: str, seconds: int, folder: Path) -> dict[str, Any]:

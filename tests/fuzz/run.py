@@ -22,6 +22,8 @@ from tests.fuzz import loading
 from tests.fuzz.findings import ROOT, Findings
 from tests.fuzz.mutation import mutated
 
+_STARTED = time.time()
+
 RSS_LIMIT_MB = 3072
 MEMORY_LIMIT_MB = 6144
 TIME_LIMIT_S = 20
@@ -39,19 +41,20 @@ def main() -> int:
     """Fuzz one target and write `summary.json` beside its corpus."""
     options = _options()
     if options.child:
-        _child(options.target, options.corpus, options.seconds)
+        _child(options.target, options.corpus, options.until)
         return 0
-    summary = fuzz(options.target, options.seconds, options.corpus)
+    # Starting counts: the machine may be lent for so long.
+    summary = fuzz(options.target, _STARTED + options.seconds, options.corpus)
     print(json.dumps(summary, indent=2))
     return 1 if summary["crashes"] else 0
 
 
-def fuzz(name: str, seconds: int, folder: Path) -> dict[str, Any]:
-    """Fuzz one target for so long.
+def fuzz(name: str, until: float, folder: Path) -> dict[str, Any]:
+    """Fuzz one target.
 
     Args:
         name: The target.
-        seconds: How long.
+        until: When to end, seconds since the epoch.
         folder: Where its corpus, its log and what it finds are kept.
 
     Returns:
@@ -63,11 +66,11 @@ def fuzz(name: str, seconds: int, folder: Path) -> dict[str, Any]:
         (corpus / f"seed-{number}").write_bytes(seed)
     for case in loading.cases(name):
         (corpus / f"case-{case.name}").write_bytes(case.read_bytes())
-    started, end, executed, starts = time.monotonic(), time.monotonic() + seconds, 0, 0
+    started, executed, starts = time.time(), 0, 0
     counted = (0, 0, 0)
-    while (left := int(end - time.monotonic())) > 0:
+    while until - time.time() > 1:
         starts += 1
-        said = _started(name, folder, left)
+        said = _started(name, folder, until)
         executed += _executions(said)
         found = _COUNTED.findall(said)
         if found:
@@ -76,7 +79,7 @@ def fuzz(name: str, seconds: int, folder: Path) -> dict[str, Any]:
             break
     summary = {
         "target": name,
-        "seconds": round(time.monotonic() - started),
+        "seconds": round(time.time() - started),
         "executions": executed,
         "coverage": counted[0],
         "features": counted[1],
@@ -90,8 +93,8 @@ def fuzz(name: str, seconds: int, folder: Path) -> dict[str, Any]:
     return summary
 
 
-def _started(name: str, folder: Path, seconds: int) -> str:
-    argv = [sys.executable, "-m", "tests.fuzz.run", name, "--child", "--seconds", str(seconds), "--corpus", str(folder)]
+def _started(name: str, folder: Path, until: float) -> str:
+    argv = [sys.executable, "-m", "tests.fuzz.run", name, "--child", "--until", str(until), "--corpus", str(folder)]
     quiet = {
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
@@ -105,7 +108,7 @@ def _started(name: str, folder: Path, seconds: int) -> str:
             argv, cwd=ROOT, env={**os.environ, **quiet}, stdout=sink, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
         )
         try:
-            process.wait(seconds + 60)
+            process.wait(max(1.0, until - time.time()) + TIME_LIMIT_S + 10)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -122,7 +125,7 @@ def _slowest(folder: Path) -> float:
     return float(path.read_text()) if path.is_file() else 0.0
 
 
-def _child(name: str, folder: Path, seconds: int) -> None:
+def _child(name: str, folder: Path, until: float) -> None:
     import atheris
 
     if name == "checkpoint":
@@ -150,7 +153,7 @@ def _child(name: str, folder: Path, seconds: int) -> None:
     arguments = [
         name,
         str(folder / "corpus"),
-        f"-max_total_time={seconds}",
+        f"-max_total_time={max(1, int(until - time.time()))}",
         f"-rss_limit_mb={RSS_LIMIT_MB}",
         f"-timeout={TIME_LIMIT_S}",
         f"-max_len={MOST_BYTES}",
@@ -168,6 +171,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("target", choices=loading.names())
     parser.add_argument("--seconds", type=int, default=600)
     parser.add_argument("--corpus", type=lambda text: Path(text).absolute(), required=True)
+    parser.add_argument("--until", type=float, help=argparse.SUPPRESS)
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
 
