@@ -21,6 +21,7 @@ from artifacts.variant import Record
 DEFAULT_NAME = "latest"
 
 _OCI = "oci:"
+_DIGEST_MARK = "@sha256"
 _SCHEMES = ("http://", "https://", "docker://")
 _HOST = re.compile(r"([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
@@ -82,10 +83,14 @@ def parse_reference(text: str) -> Reference:
         if not place:
             raise BadReference(text, "the folder of the layout is missing after 'oci:'")
         try:
-            return Reference(kind="oci", place=str(Path(place).expanduser()), name=name)
+            folder = str(Path(place).expanduser())
         except (RuntimeError, ValueError) as error:
             # RuntimeError: no such user; ValueError: bytes of a name that are no text.
             raise BadReference(text, "the folder of the layout is no path") from error
+        if folder.endswith(_DIGEST_MARK):
+            # With a tag behind it, it would be read as a digest that is none.
+            raise BadReference(text, f"the folder of the layout ends in {_DIGEST_MARK!r}: choose another name")
+        return Reference(kind="oci", place=folder, name=name)
     scheme = next((one for one in _SCHEMES if text.startswith(one)), None)
     if scheme is not None:
         raise BadReference(text, f"a reference has no {scheme!r} in front")
@@ -127,7 +132,7 @@ def _is_host(place: str) -> bool:
 
 
 def _split(text: str, whole: str) -> Tuple[str, str]:
-    place, at, digest = text.partition("@sha256:")
+    place, at, digest = text.partition(f"{_DIGEST_MARK}:")
     folder, slash, last = place.rpartition("/")
     last, colon, tag = last.rpartition(":") if ":" in last else (last, "", "")
     place = folder + slash + last

@@ -11,6 +11,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 from pydantic import Field
+from typing_extensions import Annotated
 
 from artifacts.digest import digest_bytes
 from artifacts.protocols import PROTOCOLS, Limits, limits
@@ -31,6 +32,8 @@ from inference.progress import Progress
 from inference.protocols import by_protocol, decoded_top_k
 
 METRIC = "COCO bbox AP@[.50:.95]"
+
+_Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class ValidationReport(Record):
@@ -54,11 +57,11 @@ class ValidationReport(Record):
 
     setting: Setting
     protocol: Protocol
-    ap: Optional[float]
-    ap50: Optional[float]
-    ap75: Optional[float] = None
-    by_size: Dict[str, Optional[float]] = Field(default_factory=dict)
-    by_class: Dict[str, Optional[float]] = Field(default_factory=dict)
+    ap: Optional[_Share]
+    ap50: Optional[_Share]
+    ap75: Optional[_Share] = None
+    by_size: Dict[str, Optional[_Share]] = Field(default_factory=dict)
+    by_class: Dict[str, Optional[_Share]] = Field(default_factory=dict)
     recorded: Optional[Accuracy]
     comparable: bool
     comparison: str

@@ -41,8 +41,8 @@ def without_subnormals(archive: Path, names: Collection[str]) -> bytes:
     if missing:
         raise GraphError(f"The compiler's weights have no array {', '.join(missing)}, which the network names.")
     # savez takes these two names for its own arguments.
-    strange = [name for name, array in arrays.items() if array.dtype.hasobject or name in ("file", "allow_pickle")]
-    strange += [name for name in names if arrays[name].dtype.kind != "f"]
+    strange = [name for name, array in arrays.items() if not _is_plain(array) or name in ("file", "allow_pickle")]
+    strange += [name for name in names if name not in strange and arrays[name].dtype.kind != "f"]
     if strange:
         raise GraphError(f"The compiler's weights have arrays that cannot be weights: {', '.join(strange[:10])}.")
     for name in names:
@@ -51,3 +51,8 @@ def without_subnormals(archive: Path, names: Collection[str]) -> bytes:
     written = io.BytesIO()
     np.savez(written, **arrays)
     return written.getvalue()
+
+
+def _is_plain(array: object) -> bool:
+    # A member that does not begin as arrays do comes back as its bytes.
+    return isinstance(array, np.ndarray) and not array.dtype.hasobject

@@ -102,3 +102,9 @@ def test_another_release_in_the_same_place() -> None:
     assert str(reference.named(DIGEST)) == f"localhost:5000/m@{DIGEST}"
     with pytest.raises(BadReference, match="cannot be a tag"):
         reference.named("1 0")
+
+
+@pytest.mark.parametrize("text", ["oci:@sha256", "oci:folder/[:]@sha256/"])
+def test_a_folder_that_could_not_be_told_from_a_digest_is_refused(text: str) -> None:
+    with pytest.raises(BadReference, match="choose another name"):
+        parse_reference(text)

@@ -125,7 +125,7 @@ class Fuzzed(Section):
         header = ("target", "seconds", "inputs", "features", "corpus", "slowest", "found")
         one.table(header, [_row(found) for found in summary["targets"]])
         total = sum(found["executions"] for found in summary["targets"])
-        one.say(f"{len(summary['targets'])} targets, {total:,} inputs in all.")
+        one.say(f"{len(summary['targets'])} targets, {total:,} inputs in all. {summary.get('findings', '')}")
         return one
 
     def markdown(self) -> str:
