@@ -38,6 +38,9 @@ def quiet_prefect() -> None:
     """Keep Prefect off the terminal and off the network; to be called before it is imported, which reads all this."""
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
+    # A thread of Prefect's that does not know ours would start one of its own once ours is gone; killed, or left in a
+    # hurry, this process would leave that one behind for ever.
+    os.environ["PREFECT_SERVER_EPHEMERAL_ENABLED"] = "false"
 
 
 @contextmanager

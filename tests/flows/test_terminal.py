@@ -6,6 +6,8 @@ import errno
 import logging
 import os
 import re
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -61,8 +63,28 @@ def test_our_lines_are_shown_with_the_time_and_only_inside_the_block(capsys: Cap
 def test_what_the_user_says_about_prefect_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "INFO")
     monkeypatch.delenv("DO_NOT_TRACK", raising=False)
+    monkeypatch.delenv("PREFECT_SERVER_EPHEMERAL_ENABLED", raising=False)
     terminal.quiet_prefect()
     assert os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] == "INFO" and os.environ["DO_NOT_TRACK"] == "1"
+
+
+def test_prefect_starts_no_server_of_its_own(tmp_path: Path) -> None:
+    # Its threads outside of our settings would, when ours is gone, and that one would be left behind.
+    program = (
+        "from flows.terminal import quiet_prefect; quiet_prefect()\n"
+        "from prefect.client.orchestration import get_client\n"
+        "try:\n    get_client(sync_client=True)\nexcept ValueError as error:\n    print(error)\n"
+    )
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    said = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=Path(__file__).parents[2],
+        env={**inherited, "PREFECT_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "No Prefect API URL provided" in said.stdout
 
 
 def test_a_traceback_is_said_where_no_disk_takes_it(

@@ -11,6 +11,7 @@ beside each other.
 
 from __future__ import annotations
 
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -38,7 +39,11 @@ def try_real_builds(trials: Trials, server: str, tmp_path: Path) -> None:
 
     def run(lane: int) -> Tally:
         kills = KILLS // LANES + (lane < KILLS % LANES)
-        return chains(kills, partial(fresh, lane), undisturbed.digest, 1.0, seed=SEED + lane)
+        try:
+            return chains(kills, partial(fresh, lane), undisturbed.digest, 1.0, seed=SEED + lane)
+        except BaseException:
+            traceback.print_exc()  # the other lane may go on for half an hour
+            raise
 
     with ThreadPoolExecutor(LANES) as pool:
         tally = sum(pool.map(run, range(LANES)), Tally())
