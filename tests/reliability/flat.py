@@ -58,6 +58,12 @@ class Watched:
         """MiB of resident memory for each unit of `at`, by least squares over the later two thirds."""
         return slope([(one.at, one.resident_mib) for one in self.settled])
 
+    def keeps_descriptors(self, passing: int) -> bool:
+        """Whether none stay open, but for so many that are open for a moment."""
+        half = len(self.settled) // 2
+        early, late = ({one.descriptors for one in part} for part in (self.settled[:half], self.settled[half:]))
+        return min(late) == min(early) and max(early | late) <= min(early) + passing
+
     def told(self, unit: str, per: float) -> str:
         """What became of it, in words."""
         first, last = self.settled[0], self.settled[-1]

@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.reliability.chains import tell, tiny_chains
 from tests.reliability.trials import Trials
 
-KILLS = 105
+KILLS = 60
 
 
 def try_tiny_builds(trials: Trials, server: str, tmp_path: Path) -> None:
