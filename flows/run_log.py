@@ -63,5 +63,8 @@ class _Page(APILogHandler):
             record.flow_run_id = self.run
         super().emit(record)
 
+    def handleError(self, record: logging.LogRecord) -> None:
+        """A line that no page takes any more: the server is gone, which is told once, and not by a traceback each."""
+
 
 _page = _Page(level=logging.INFO)

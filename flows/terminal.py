@@ -49,6 +49,8 @@ def lines() -> Iterator[None]:
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", datefmt="%H:%M:%S"))
     loggers = [logging.getLogger(name) for name in OURS]
+    # Else Prefect says of every line that does not reach a server's page that it did not.
+    logging.raiseExceptions, raised = False, logging.raiseExceptions
     before = [(logger.level, logger.propagate) for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.INFO)
@@ -57,6 +59,7 @@ def lines() -> Iterator[None]:
     try:
         yield
     finally:
+        logging.raiseExceptions = raised
         for logger, (level, propagate) in zip(loggers, before, strict=True):
             logger.removeHandler(handler)
             logger.setLevel(level)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
+from uuid import uuid4
 
 import pytest
 from prefect import flow, task
 from prefect.logging.handlers import APILogHandler
 
-from flows.run_log import join_page, worth_a_line
+from flows.run_log import _page, join_page, worth_a_line
 from tasks.errors import KeyFailure
 from tests.flows.conftest import Run
 from tests.flows.pages import lines_of, runs_of
@@ -107,3 +108,16 @@ def test_the_traceback_of_what_was_foreseen_is_left_out_and_no_other() -> None:
 )
 def test_only_the_good_end_of_a_task_is_left_to_the_task(name: str, level: int, message: str, worth: bool) -> None:
     assert worth_a_line(record(name, message, level=level)) is worth
+
+
+def test_a_line_that_no_page_takes_any_more_is_not_told_by_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(line: object) -> None:
+        raise RuntimeError("Cannot put items in a stopped service instance.")
+
+    monkeypatch.setattr("prefect.logging.handlers.emit_api_log", stopped)
+    line = record("flows.pulse", "it is waited for", level=logging.WARNING)
+    line.flow_run_id = uuid4()
+    _page.handle(line)
+    assert capsys.readouterr().err == ""

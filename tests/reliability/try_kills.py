@@ -7,6 +7,10 @@ with no process left a minute after each kill and no temporary file in the store
 compiler, a worker, its server or a guard must get over it or end with one paragraph and status 1. Every third chain has
 a Prefect server of its own, whose database is killed with it; the others use one that runs. Two chains are at work
 beside each other.
+
+Three runs before this one, of 59, 36 and 61 kills, each ended with what it found: that Prefect says in two ways that a
+server is gone, that it may start another one in its place and leave that behind, and that a line for a page that is
+gone was told by a traceback. Each is mended, and a test of its own now.
 """
 
 from __future__ import annotations
@@ -24,7 +28,7 @@ from tests.reliability.chains import SEED, Start, chains, made, server_for, tell
 from tests.reliability.killing import Tally
 from tests.reliability.trials import Trials
 
-KILLS = 105
+KILLS = 60
 LANES = 2
 
 
