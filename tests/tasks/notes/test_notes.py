@@ -23,7 +23,7 @@ def released(*found: Any, **changes: Any) -> Released:
 
 
 def section(text: str, title: str) -> str:
-    return text.split(f"## {title}\n")[1].split("\n## ")[0]
+    return text.split(f"## {title}\n")[1].split("\n## ", maxsplit=1)[0]
 
 
 def rows(text: str) -> list[list[str]]:
