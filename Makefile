@@ -6,6 +6,7 @@
 # make fuzz [TARGET=image] [SECONDS=600]  searches for input that breaks a reader; one target, or all at once; Python 3.11 or 3.12
 # make photographs [PHOTOGRAPHS=FOLDER]    fits the sample's network to real photographs, and says how to build from it
 # make audit [ARGS="--service osv"]   asks a database of vulnerabilities about every pinned package; fails where it cannot be asked
+# make release-notes [REF=oci:FOLDER:TAG] [ARGS="--output FILE.md"]   the vendor's tables filled with a release's numbers
 # make clean-store [ARGS=--yes]    what nothing needs any more: says what it would free, removes it with --yes
 # make verify-store [ARGS=--json]  hashes and reads all that builds left: says what decayed, and what becomes of it
 
@@ -27,7 +28,7 @@ DEVICE := .venv-device
 # Most tests of flows wait for a server: four processes on two cores take a quarter of the time of one. A file stays together.
 PARALLEL ?= -n 4 --dist loadfile
 
-.PHONY: build serve serve-stop clean-store verify-store photographs bench reliability audit fuzz test test-quick test-compiler test-device wheel lint clean
+.PHONY: build serve serve-stop clean-store verify-store release-notes photographs bench reliability audit fuzz test test-quick test-compiler test-device wheel lint clean
 
 build: $(READY)
 	$(RUN) -m flows.build --profile $(PROFILE) $(ARGS)
@@ -43,6 +44,9 @@ clean-store: $(READY)
 
 verify-store: $(READY)
 	$(RUN) -m flows.verify_store --profile $(PROFILE) $(ARGS)
+
+release-notes: $(READY)
+	$(RUN) -m flows.release_notes $(REF) --profile $(PROFILE) $(ARGS)
 
 photographs: $(READY)
 	$(RUN) -m tests.photographs.train --photographs $(PHOTOGRAPHS) $(ARGS)

@@ -5,8 +5,8 @@ is what COCO's metric (cocodataset.org, "Detection evaluation") is meant for.
 
 ``sophon-demo`` is how the vendor states the accuracy of its own models (README of sophgo/sophon-demo, sample/CenterNet,
 and its python/postprocess_numpy.py, at c7c94bb): of each cell only its best class, the best 75 cells, scores from 0.35
-on, and boxes whose left, top, width and height are cut off to whole pixels. All of that costs AP. The vendor's Python
-program writes what is below 0.35 as well; a floor of 0 gives that.
+on, and boxes whose left, top, width and height are cut off to whole pixels. All of that costs AP. The programs
+themselves, Python and C++, write what is below 0.35 as well; a floor of 0 gives that.
 """
 
 from __future__ import annotations

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from flows.findings import Findings
 from settings.model import Settings
+from tasks.markdown import escaped, table
 from tasks.publish import PublishedRelease
 from tasks.report.jpeg import shrunk
 from tasks.report.page import PAGE_TITLE, Drawn, Picture, data_uri
-from tasks.report.text import VARIANT_HEADING, about, escaped, notes, notices, table, variant_rows
+from tasks.report.text import VARIANT_HEADING, about, notes, notices, variant_rows
 from tasks.report.view import reasons
 from tasks.workspace import Workspace
 

@@ -22,6 +22,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="hash every file of the releases, and say what is no longer what was pulled",
     )
+    parser.add_argument(
+        "--vendor",
+        action="store_true",
+        help="say for each model which of the vendor's sample programs run it, and why not the others",
+    )
     add_store(parser)
 
 

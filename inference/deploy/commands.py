@@ -24,6 +24,7 @@ from inference.engines.choose import EngineWish, choose_engine, open_engine, pre
 from inference.engines.locate import simulator_python
 from inference.errors import EngineNotFound, ModelError
 from inference.model import ReleasedModel, read_release
+from inference.vendor_programs import in_words
 from inference.wish import Wish
 
 
@@ -86,7 +87,7 @@ def list_releases(options: argparse.Namespace) -> bool:
     """List the releases, the latest last.
 
     Args:
-        options: ``prune``, ``verify`` and ``store``.
+        options: ``prune``, ``verify``, ``vendor`` and ``store``.
 
     Returns:
         Whether all is as it should be, as far as that was looked at.
@@ -108,7 +109,21 @@ def list_releases(options: argparse.Namespace) -> bool:
     marks = {store.linked(PREVIOUS): PREVIOUS, store.linked(CURRENT): CURRENT}
     for one in state.releases:
         print(f"{marks.get(one.folder, ''):8}  {_text(one)}")
+        if options.vendor:
+            _tell_vendor(store, one)
     return whole
+
+
+def _tell_vendor(store: DeviceStore, release: PulledRelease) -> None:
+    try:
+        record = read_release(store.folder(release.folder))
+    except ModelError as error:  # the other releases are still to be told about
+        print(f"{'':10}{error}")
+        return
+    # The record names every model of the release, the folder holds those that were asked for.
+    for model in record.variants:
+        if model.variant.path in release.models:
+            print(f"{'':10}{model.variant.path}: the vendor's programs: {in_words(model, record.preprocess)}")
 
 
 def _tell_verified(store: DeviceStore) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from artifacts.protocols import Limits
@@ -10,6 +9,7 @@ from settings.model import Settings
 from tasks.judgement import Verdict
 from tasks.ladder.ladder import Ladder, of_build
 from tasks.ladder.text import DEMONSTRATION, HEADING, cells, legend, number
+from tasks.markdown import escaped, table
 from tasks.measurements import measurements
 from tasks.publish import METRIC, Results
 from tasks.records import Compiled, Evidence, Measured, Record, Simulated
@@ -28,8 +28,6 @@ VARIANT_HEADING = (
     "gate",
 )
 CHECK_HEADING = ("check", "outcome", "facts")
-
-_SPECIAL = re.compile(r"([\\`*\[\]<>|&])")
 
 
 class About(Record):
@@ -147,12 +145,6 @@ def timings(evidence: Sequence[tuple[str, Evidence]]) -> list[str]:
     return ["## Compiler commands", "", *table(("step", "seconds", "log"), rows), ""]
 
 
-def table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Write a Markdown table, one line a row."""
-    lines = ["| " + " | ".join(heading) + " |", "|" + " --- |" * len(heading)]
-    return lines + ["| " + " | ".join(row) + " |" for row in rows]
-
-
 def notices(build: About) -> list[str]:
     """Return what has to be said before any number is shown."""
     return [*([DEMONSTRATION] if build.demonstration else []), *([] if build.meaningful else [STAND_IN])]
@@ -182,11 +174,6 @@ def notes(results: Results, build: About) -> Iterator[tuple[str, str]]:
     if results.table is not None:
         another = " Where another way was chosen, its method is named with it." if results.attempts else ""
         yield "Calibration", f"{results.table.images} images, method {results.table.method}.{another}"
-
-
-def escaped(text: str) -> str:
-    """Write a name, of which anything may be part, so that Markdown and HTML show it as it is."""
-    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
 
 
 def _failure(results: Results, verdict: Verdict) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tasks.report.text import table
+from tasks.markdown import table
 from tasks.verdict.compare import MEASURE_WORDS, Comparison, Difference, allowed, value
 
 _HEADING = ("where", "what", "last good", "new", "allowed")

@@ -111,6 +111,22 @@ def test_rollback_and_releases_say_what_is_in_use(device: Path, tmp_path: Path, 
     assert "removed 1 releases" in shown and len(shown.splitlines()) == 3
 
 
+def test_releases_say_what_the_vendors_programs_run_of_what_was_pulled(
+    device: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    for version in ("1.0.0", "1.1.0"):
+        assert pull(tmp_path, version) == 0
+    capsys.readouterr()
+    assert main(["releases", "--vendor"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0].strip() for line in lines[1::2]] == ["BM1684X/centernet_int8_1b.bmodel"] * 2
+    assert lines[1].endswith("the vendor's programs: all four")
+    (device / "current" / "release.json").unlink()
+    assert main(["releases", "--vendor"]) == 0
+    shown = capsys.readouterr().out
+    assert "release.json" in shown.splitlines()[3] and shown.splitlines()[1].endswith("all four")
+
+
 def test_another_store_is_another_device(device: Path, tmp_path: Path, capsys: Capture) -> None:
     other = tmp_path / "other"
     assert pull(tmp_path, "1.0.0", "--store", str(other)) == 0

@@ -1,0 +1,1 @@
+"""The notes of a release: the vendor's tables, with our numbers."""
