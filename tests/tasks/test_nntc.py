@@ -1,4 +1,4 @@
-"""Bmodels by tpu-nntc: the calibrator sees the device's own pixels, and what is left is believed only when it is right."""
+"""Bmodels by tpu-nntc: the calibrator sees the device's own pixels, and what it leaves is believed only when right."""
 
 from __future__ import annotations
 
@@ -151,5 +151,5 @@ def test_exit_status_0_without_a_result_is_a_failure(bench: Bench, leaves: str) 
 
 def test_the_tools_own_comparison_that_fails_is_told_with_what_to_do(bench: Bench) -> None:
     bench.fake.behave(says="max diff = 0.0015\nFail: only one compare!", status=1)
-    with pytest.raises(CommandFailed, match="own fp32 network further from the original.*use tpu-mlir"):
+    with pytest.raises(CommandFailed, match=r"own fp32 network further from the original.*use tpu-mlir"):
         bench.quantized()

@@ -1,4 +1,4 @@
-"""Stands for the vendor's docker client, Python and bmnetu: each argument is checked, and files are left as they leave them.
+"""Stands for docker's client and the vendor's Python and bmnetu: each argument is checked, files are left as theirs are.
 
 Installed under each program's name by `fakes.py`; `behaviour.json` in the stand-in's folder tells what else to do.
 Standard library only.
@@ -140,7 +140,7 @@ def docker(arguments):
     }
     if not {"run", "--rm", "--init", "--pull=never", "--network=none", "--workdir=/scratch"} <= set(flags) or not rest:
         refuse(f"docker {arguments}")
-    if after(flags, "--user") != [f"{os.getuid()}:{os.getgid()}"] or mounts["/scratch"] != os.getcwd():
+    if after(flags, "--user") != [f"{os.getuid()}:{os.getgid()}"] or mounts["/scratch"] != str(Path.cwd()):
         refuse(f"docker {arguments}")
     if "OMP_NUM_THREADS" not in os.environ:
         refuse("the environment is not the command's")
