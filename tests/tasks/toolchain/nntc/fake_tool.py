@@ -1,4 +1,4 @@
-"""Stands for docker's client and the vendor's Python and bmnetu: each argument is checked, files are left as theirs are.
+"""Stands for docker's client and the vendor's Python and bmnetu: each argument is checked, files are left as theirs.
 
 Installed under each program's name by `fakes.py`; `behaviour.json` in the stand-in's folder tells what else to do.
 Standard library only.
