@@ -40,7 +40,7 @@ Empty = SkipJsonSchema[None]
 
 # Which programs a machine starts, which keys it uses and where it logs in: whoever may only fill in forms would
 # choose what its account runs, or have anything signed.
-_MACHINES_OWN = ("toolchain.python", "release.signing_key")
+_MACHINES_OWN = ("toolchain.python", "toolchain.nntc", "release.signing_key", "devices")
 _NOT_BY_FORM = (
     "names a program, a key or a device of the machine that works, which no form chooses: set it in a profile there, "
     "or in its environment"
@@ -270,7 +270,7 @@ def restricted(
 
 
 def _is_machines_own(key: str) -> bool:
-    return key in _MACHINES_OWN or key.partition(".")[0] == "devices"
+    return any(key == own or key.startswith(f"{own}.") for own in _MACHINES_OWN)
 
 
 def _text(value: object) -> str:

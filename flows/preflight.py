@@ -15,34 +15,39 @@ from settings.model import Settings
 from settings.sources import CocoSource, FolderSource, ImageSource, LabelledSource
 from tasks.devices.choice import choose, wish_of
 from tasks.devices.records import Request
-from tasks.errors import NotEnoughSpace
+from tasks.errors import NotEnoughSpace, WrongToolchain
 from tasks.folders import check_folders
 from tasks.signing_key import load_signer
 from tasks.source_files import check_here
 from tasks.toolchain.provision import cache_root
 from tasks.workspace import Workspace
 
+_COMMANDS = {"tpu-mlir": "python -m flows.build", "tpu-nntc": "python -m flows.build_nntc"}
 _FIXED_BYTES = 500_000_000
 _BMODEL_BYTES = 20_000_000
 _FULL_WIDTH_WEIGHTS_BYTES = 80_000_000
 
 
-def prepare(settings: Settings) -> Workspace:
+def prepare(settings: Settings, *, toolchain: str = "tpu-mlir") -> Workspace:
     """Open the folders of a build, sweep what killed builds left, and check the disk.
 
     Args:
         settings: Where the store is and what will be built.
+        toolchain: What it will be built with.
 
     Returns:
         The workspace.
 
     Raises:
+        WrongToolchain: The settings name another one.
         NotEnoughSpace: The disk would become full half way.
         StoreNotWritable: The store cannot be written.
         SignatureError: There is a signing key, and it cannot be used.
         SourceUnavailable: Weights or annotations should be on this machine, and are not.
         ImagesMissing: A folder of images does not exist.
     """
+    if settings.toolchain.name != toolchain:
+        raise WrongToolchain(settings.toolchain.name, _COMMANDS[settings.toolchain.name])
     if settings.release.signing_key is not None:
         # It is used at the very end, hours from now.
         load_signer(Path(settings.release.signing_key), os.environ)

@@ -13,6 +13,7 @@ from settings.devices import SIMULATOR, Devices, SimulatorDevice
 from settings.gate import GateSettings
 from settings.locations import scrubbed, without_secrets
 from settings.matrix import MatrixRow, SimulatorSettings, expand
+from settings.nntc import not_made
 from settings.operations import ExchangeSettings, KeepSettings, MarginSettings, RunnerSettings
 from settings.part import Part
 from settings.problems import DEFAULT
@@ -132,7 +133,7 @@ def disagreements(parts: Mapping[str, object]) -> list[tuple[KeyPath, str]]:
     """
     calibration, evaluation = parts.get("calibration"), parts.get("evaluation")
     simulator = parts.get("simulator")
-    problems: list[tuple[KeyPath, str]] = []
+    problems = _unfit_toolchain(parts.get("toolchain"), parts.get("matrix"))
     if not isinstance(evaluation, EvaluationSettings):
         return problems
     if isinstance(calibration, CalibrationSettings) and (shared := _shared_images(calibration, evaluation)):
@@ -140,6 +141,20 @@ def disagreements(parts: Mapping[str, object]) -> list[tuple[KeyPath, str]]:
     offered = _offered(evaluation)
     if isinstance(simulator, SimulatorSettings) and offered is not None and simulator.images > offered:
         problems.append((("simulator", "images"), f"{simulator.images} is more than the evaluation's {offered} images"))
+    return problems
+
+
+def _unfit_toolchain(toolchain: object, matrix: object) -> list[tuple[KeyPath, str]]:
+    if not isinstance(toolchain, ToolchainSettings) or toolchain.name != "tpu-nntc":
+        return []
+    problems: list[tuple[KeyPath, str]] = []
+    if toolchain.nntc.lacks is not None:
+        instead = "or set toolchain.name to tpu-mlir, which is installed by itself"
+        problems.append((("toolchain", "nntc"), f"{toolchain.nntc.lacks}; {instead}"))
+    for variant in expand(matrix) if isinstance(matrix, tuple) else ():
+        reason = not_made(variant)
+        if reason is not None:
+            problems.append((("matrix",), f"{variant.path} is not made by tpu-nntc: {reason}; tpu-mlir makes it"))
     return problems
 
 

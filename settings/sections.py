@@ -11,6 +11,7 @@ from artifacts.protocols import Limits, limits
 from artifacts.reference import parse_reference
 from artifacts.release import PreprocessSpec
 from settings.locations import LocalPath
+from settings.nntc import NntcSettings
 from settings.part import Fraction, Part, Seconds, Seed
 from settings.quantize import Method
 from settings.sources import GeneratedSource, ImageSource, LabelledSource
@@ -160,11 +161,14 @@ class Driving(Part):
 class ToolchainSettings(Part):
     """The compiler and how it is driven."""
 
-    name: Literal["tpu-mlir"] = Field(default="tpu-mlir", description="which compiler")
+    name: Literal["tpu-mlir", "tpu-nntc"] = Field(
+        default="tpu-mlir",
+        description="which compiler; bmodels of tpu-nntc are not measured and not published (docs/toolchains.md)",
+    )
     version: str = Field(
         default="1.30.2",
         pattern=r"^[0-9]+(\.[0-9]+)*([a-z]+[0-9]+)?$",
-        description="exact version of the compiler's package",
+        description="exact version of tpu-mlir's package",
         json_schema_extra={"allowed": "a version such as 1.30.2"},
     )
     # One thread makes the interpreter 10 to 70 times slower, and the count moves calibration in the sixth digit.
@@ -178,6 +182,7 @@ class ToolchainSettings(Part):
         default=None, description="Python 3.10 to make the compiler's environment with; none means look for one"
     )
     timeouts: TimeoutSettings = Field(default=TimeoutSettings(), description="longest times")
+    nntc: NntcSettings = Field(default=NntcSettings(), description="where tpu-nntc is, where name asks for it")
 
     @property
     def driving(self) -> Driving:

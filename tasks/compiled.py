@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from artifacts.bmodel import TensorInfo, content_digest, normalised, read_bmodel
@@ -44,7 +44,8 @@ def read_compiled(
     with storage_errors(ran.folder):
         path.write_bytes(normalised((ran.folder / command.BMODEL).read_bytes()))
     ends_in_float = network.operations[network.outputs[0]].name in (quantized.float_layers if quantized else ())
-    found, outputs, memory = _judge(path, variant, input_shape, network.output_shapes, ends_in_float)
+    types = (_types(variant, ends_in_float),)
+    found, outputs, memory = judged(path, variant, input_shape, network.output_shapes, types)
     return Compiled(
         variant=variant,
         bmodel=workspace.content.put_file(path),
@@ -59,13 +60,29 @@ def read_compiled(
     )
 
 
-def _judge(
+def judged(
     path: Path,
     variant: Variant,
     input_shape: tuple[int, ...],
     output_shapes: tuple[tuple[int, ...], ...],
-    ends_in_float: bool,
+    types: Collection[tuple[str, str]],
 ) -> tuple[tuple[TensorInfo, ...], tuple[TensorInfo, ...], int]:
+    """Look whether a bmodel is what was asked for.
+
+    Args:
+        path: The file.
+        variant: What was asked for.
+        input_shape: Of its one input, [N, C, H, W].
+        output_shapes: Of its one output.
+        types: Pairs of element types, of input and output, of which it must have one.
+
+    Returns:
+        Its inputs, its outputs, and the bytes that it needs on the device.
+
+    Raises:
+        ResultRefused: It is not what was asked for.
+        BmodelError: It is damaged.
+    """
     info = read_bmodel(path)
     problems = []
     if info.chip != variant.chip:
@@ -79,9 +96,10 @@ def _judge(
     shapes = tuple(stage.inputs[0].shape), (tuple(stage.outputs[0].shape),)
     if shapes != (input_shape, output_shapes):
         problems.append(f"its shapes are {shapes[0]} -> {shapes[1]}, not {input_shape} -> {output_shapes}")
-    types, expected = (stage.inputs[0].dtype, stage.outputs[0].dtype), _types(variant, ends_in_float)
-    if types != expected:
-        problems.append(f"it takes {types[0]} and gives {types[1]}, not {expected[0]} and {expected[1]}")
+    found = stage.inputs[0].dtype, stage.outputs[0].dtype
+    if found not in types:
+        expected = " or ".join(f"{taken} and {given}" for taken, given in types)
+        problems.append(f"it takes {found[0]} and gives {found[1]}, not {expected}")
     if stage.host_parts:
         problems.append(
             f"{stage.host_parts} parts of it run on the host's processor, because the chip cannot compute them; the "

@@ -10,6 +10,7 @@ from prefect.cache_policies import NO_CACHE
 from settings.sections import ToolchainSettings
 from tasks.errors import ToolchainDiffers
 from tasks.toolchain.model import Toolchain
+from tasks.toolchain.nntc.provide import provide
 from tasks.toolchain.provision import provision
 from tasks.workspace import Workspace
 
@@ -30,6 +31,23 @@ def provide_toolchain(driving: ToolchainSettings, workspace: Workspace) -> Toolc
     """
     limit = driving.timeouts.provision
     return provision(driving.version, root=Path(workspace.cache), python=driving.python, timeout_s=limit)
+
+
+@task(task_run_name="look for tpu-nntc", cache_policy=NO_CACHE)
+def provide_nntc(driving: ToolchainSettings, workspace: Workspace) -> Toolchain:
+    """Find tpu-nntc where the settings say that it is.
+
+    Args:
+        driving: Where it is.
+        workspace: Where the programs are kept by which it is started.
+
+    Returns:
+        The toolchain. Never cached: it is a fact about this machine.
+
+    Raises:
+        ToolchainMissing: It is not there.
+    """
+    return provide(driving.nntc, root=Path(workspace.cache))
 
 
 def own_toolchain(sent: Toolchain, cache: str) -> Toolchain:

@@ -69,6 +69,8 @@ from tasks.errors.toolchain import (
     ResultRefused,
     ToolchainDecayed,
     ToolchainError,
+    ToolchainMissing,
+    WrongToolchain,
 )
 
 __all__ = [
@@ -128,7 +130,9 @@ __all__ = [
     "ToolchainDecayed",
     "ToolchainDiffers",
     "ToolchainError",
+    "ToolchainMissing",
     "TraceError",
     "UnknownNetwork",
+    "WrongToolchain",
     "unavailable",
 ]

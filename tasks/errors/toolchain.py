@@ -24,6 +24,34 @@ class ProvisionFailed(ToolchainError):
         self.log_path = log_path
 
 
+class ToolchainMissing(ToolchainError):
+    """tpu-nntc is not where the settings say; nothing fetches it.
+
+    Attributes:
+        log_path: what it said when it was started, None where it was not.
+    """
+
+    def __init__(self, reason: str, log_path: Path | None = None) -> None:
+        super().__init__(
+            f"tpu-nntc is not here: {reason}. It is in no package index: download the archive "
+            "tpu-nntc_vX.Y.Z-HASH-DATE.tar.gz from the vendor's site (sophgo.com, the SDK's material), unpack it, pull "
+            "the image that it names (sophgo/tpuc_dev:v2.1 for 3.1), and name both in `toolchain.nntc` "
+            "(docs/toolchains.md). Or set `toolchain.name` to tpu-mlir, which is installed by itself and makes every "
+            "chip's models." + (f" Log: {log_path}." if log_path else "")
+        )
+        self.log_path = log_path
+
+
+class WrongToolchain(ToolchainError):
+    """The settings name another compiler than the command builds with."""
+
+    def __init__(self, named: str, command: str) -> None:
+        super().__init__(
+            f"`toolchain.name` is {named}, which this command does not build with. Run {command}, or set "
+            "`toolchain.name` to the other compiler (docs/toolchains.md says which one for which chip)."
+        )
+
+
 class ToolchainDecayed(ToolchainError):
     """Files of the compiler are not what was installed.
 

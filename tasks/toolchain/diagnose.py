@@ -107,6 +107,12 @@ SIGNATURES: tuple[Signature, ...] = (
         "Look at the tensors that the log names; keep those layers in float by a quantize table.",
     ),
     Signature(
+        # "2.2" in docs/Calibration_Guide.md of sophgo/sophon-demo (before commit e09314ccf1).
+        re.compile(r"^Fail: only one compare!", re.M),
+        "tpu-nntc found its own fp32 network further from the original than its limit allows.",
+        "The vendor's guide raises the limit by -fp32_diff, which is not planned here: use tpu-mlir for this network.",
+    ),
+    Signature(
         re.compile(r"^model_deploy(?:\.py)?: error: (unrecognized arguments|argument [^\n:]*: invalid choice)", re.M),
         "This release of the compiler does not know an option that it was given ({0}).",
         "`toolchain.tuned = false` leaves out the options that were measured with another release.",

@@ -49,7 +49,7 @@ def driven(
         command: What to run.
         toolchain: With what.
         workspace: Where the inputs are and where the log stays if the command fails.
-        inputs: File name in the scratch folder to stored or literal bytes.
+        inputs: File name in the scratch folder, or below it, to stored or literal bytes.
         omp_threads: OMP_NUM_THREADS of the command.
 
     Yields:
@@ -65,6 +65,7 @@ def driven(
     with content.scratch(slug) as folder:
         with storage_errors(folder):
             for name, source in inputs.items():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 if isinstance(source, bytes):
                     (folder / name).write_bytes(source)
                 else:

@@ -108,17 +108,18 @@ def model_table(weights: bytes, **changes: Union[str, int, float]) -> Tab:
     Args:
         weights: The weight blob.
         changes: chip, time, cores, mode (of the kernel module), dtype, gives, scale, dims, host (parts that the host
-            computes).
+            computes), batch, side (of the square input, pixels).
     """
     cores = int(changes.get("cores", 1))
     commands = Tab({0: ("I", 1), 1: ("I", 2), 2: (len(weights), 256), 3: (len(weights), 128)})
     subnet = Tab({14: [Tab({0: [commands]})] * cores} if cores > 1 else {1: [commands]})
-    shape = [1, 3, 8, 8] + [1] * int(changes.get("dims", 0))
+    batch, side = int(changes.get("batch", 1)), int(changes.get("side", 8))
+    shape = [batch, 3, side, side] + [1] * int(changes.get("dims", 0))
     memory = Tab({1: hashlib.sha256(weights).digest(), 2: (0, len(weights))})
     stage = Tab(
         {
             0: [tensor("in", shape, int(changes.get("dtype", 0)), float(changes.get("scale", 1.0)))],
-            1: [tensor("out", [1, 84, 2, 2], int(changes.get("gives", 0)))],
+            1: [tensor("out", [batch, 84, side // 4, side // 4], int(changes.get("gives", 0)))],
             3: ("Q", 5),
             4: memory,
             12: [subnet] + [Tab({0: ("i", 1)})] * int(changes.get("host", 0)),

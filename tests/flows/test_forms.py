@@ -56,6 +56,8 @@ def test_a_version_that_looks_like_a_number_stays_text() -> None:
     ("key", "value"),
     [
         ("toolchain.python", "/srv/any/program"),
+        ("toolchain.nntc.python", "/srv/any/program"),
+        ("toolchain.nntc.image", "evil.example/image"),
         ("release.signing_key", "/home/publisher/key"),
         ("devices.evil.python", "/srv/any/program"),
         ("devices.evil.host", "evil.example"),

@@ -11,7 +11,7 @@ import pytest
 from artifacts.errors import BadKey, NoSpace, StoreNotWritable
 from artifacts.store import ContentStore
 from flows.preflight import needed_bytes, prepare, workspace_of
-from tasks.errors import ImagesMissing, NotEnoughSpace, SourceMissing
+from tasks.errors import ImagesMissing, NotEnoughSpace, SourceMissing, WrongToolchain
 from tasks.gather import download_weights
 from tests.tasks.results import settings_in
 
@@ -107,3 +107,17 @@ def test_a_full_disk_is_no_question_of_rights(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(NoSpace):
         prepare(settings_in(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("named", "used", "instead"),
+    [("tpu-nntc", "tpu-mlir", "python -m flows.build_nntc"), ("tpu-mlir", "tpu-nntc", "python -m flows.build, or")],
+)
+def test_settings_that_name_the_other_compiler_are_refused_before_anything_is_made(
+    tmp_path: Path, named: str, used: str, instead: str
+) -> None:
+    settings = settings_in(tmp_path)
+    toolchain = settings.toolchain.model_copy(update={"name": named})
+    with pytest.raises(WrongToolchain, match=f"is {named}, .* Run {instead}"):
+        prepare(settings.model_copy(update={"toolchain": toolchain}), toolchain=used)
+    assert list(tmp_path.iterdir()) == []

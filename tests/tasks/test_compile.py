@@ -15,7 +15,7 @@ from artifacts.store import Blob
 from settings.quantize import Recipe
 from settings.sections import Driving, TimeoutSettings
 from tasks.compile import FLOAT_MODE, compile_variant, float_layers, import_network, lower
-from tasks.compiled import _judge
+from tasks.compiled import judged
 from tasks.errors import CommandFailed, GraphError, ResultRefused
 from tasks.records import CalibrationTable, Evidence, Quantized, TopModel, Traced
 from tasks.toolchain.graph import parse
@@ -36,6 +36,7 @@ FP32 = Variant(chip="BM1688", precision="fp32", batch=1)
 INT8 = Variant(chip="BM1688", precision="int8", batch=1)
 RAW = INT8.model_copy(update={"io": "raw"})
 FLOAT16, UINT8 = 1, 3
+FLOATS = (("float32", "float32"),)
 
 
 class Bench:
@@ -82,7 +83,7 @@ def real(tmp_path: Path) -> Path:
 
 
 def test_a_bmodel_that_is_what_was_asked_for_is_read(real: Path) -> None:
-    inputs, outputs, memory = _judge(real, REAL, REAL_INPUT, (REAL_OUTPUT,), True)
+    inputs, outputs, memory = judged(real, REAL, REAL_INPUT, (REAL_OUTPUT,), FLOATS)
     assert [(tensor.name, tensor.dtype, tensor.shape) for tensor in inputs] == [("input.1", "float32", REAL_INPUT)]
     assert [(tensor.name, tensor.dtype, tensor.shape) for tensor in outputs] == [("31_f32", "float32", REAL_OUTPUT)]
     assert memory == 16384 + 4096 + 65536
@@ -101,7 +102,7 @@ def test_a_bmodel_of_another_kind_is_refused(
     real: Path, variant: Variant, shapes: tuple[tuple[int, ...], tuple[int, ...]], complaint: str
 ) -> None:
     with pytest.raises(ResultRefused, match=complaint):
-        _judge(real, variant, shapes[0], (shapes[1],), True)
+        judged(real, variant, shapes[0], (shapes[1],), FLOATS)
 
 
 def test_a_flipped_weight_is_found_though_the_runtime_would_not_notice(real: Path) -> None:
@@ -110,7 +111,7 @@ def test_a_flipped_weight_is_found_though_the_runtime_would_not_notice(real: Pat
     data[header + flatbuffer + 100] ^= 1
     real.write_bytes(data)
     with pytest.raises(ResultRefused, match="weights do not match their own checksum"):
-        _judge(real, REAL, REAL_INPUT, (REAL_OUTPUT,), True)
+        judged(real, REAL, REAL_INPUT, (REAL_OUTPUT,), FLOATS)
 
 
 def test_a_bmodel_that_leaves_work_to_the_hosts_processor_is_refused(tmp_path: Path) -> None:
@@ -118,13 +119,13 @@ def test_a_bmodel_that_leaves_work_to_the_hosts_processor_is_refused(tmp_path: P
     path.write_bytes(built_bmodel(chip="BM1684", host=16))
     variant = Variant(chip="BM1684", precision="fp32", batch=1)
     with pytest.raises(ResultRefused, match=r"16 parts of it run on the host's processor.*out of the matrix"):
-        _judge(path, variant, (1, 3, 8, 8), ((1, 84, 2, 2),), FLOAT_TAIL)
+        judged(path, variant, (1, 3, 8, 8), ((1, 84, 2, 2),), FLOATS)
 
 
 def test_a_bmodel_that_was_cut_short_is_refused(real: Path) -> None:
     real.write_bytes(real.read_bytes()[:-100])
     with pytest.raises(BmodelError):
-        _judge(real, REAL, REAL_INPUT, (REAL_OUTPUT,), True)
+        judged(real, REAL, REAL_INPUT, (REAL_OUTPUT,), FLOATS)
 
 
 @pytest.mark.parametrize(("chip", "mode"), [("BM1684", "F32"), ("BM1684X", "F16"), ("BM1688", "F16")])

@@ -32,6 +32,7 @@ TOLD = {
     "tpuc-opt: lib/LayerGroup/IlpTimeStep.cpp:832: Assertion `false' failed.": "optimisation level 3",
     "[BMRT][load_bmodel] WRONG: runtime arch[BM1688] is not the same with bmodel arch[BM1684]": "made for BM1684",
     "min_similarity not met\nnpz compare FAILED.\n": "exceeded its tolerance",
+    "max diff = 0.00158691 max diff blob id : 4\nFail: only one compare!\n": "tpu-nntc found its own fp32 network",
     "Killed\nTraceback (most recent call last):\n": "out of memory",
     "terminate called after throwing an instance of 'std::bad_alloc'": "out of memory",
     "RuntimeError: Command timed out after 1s": "time limit of 1s",

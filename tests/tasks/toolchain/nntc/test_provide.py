@@ -1,0 +1,125 @@
+"""tpu-nntc is found where the settings say, started as the vendor starts it, and its absence is told with a way out."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from settings.nntc import NntcSettings
+from tasks.errors import CommandTimedOut, ToolchainMissing
+from tasks.toolchain.command import Command
+from tasks.toolchain.model import Toolchain
+from tasks.toolchain.nntc.provide import provide
+from tasks.toolchain.run import run
+from tests.tasks.toolchain.nntc.fakes import IMAGE, FakeNntc
+
+
+@pytest.fixture
+def nntc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeNntc:
+    fake = FakeNntc(tmp_path / "vendor's things")
+    monkeypatch.setenv("PATH", fake.path)
+    return fake
+
+
+def found(settings: NntcSettings, tmp_path: Path) -> Toolchain:
+    return provide(settings, root=tmp_path / "cache", timeout_s=60)
+
+
+@pytest.mark.parametrize("where", ["in_image", "in_place"])
+def test_a_command_runs_after_the_vendors_own_preparation(nntc: FakeNntc, tmp_path: Path, where: str) -> None:
+    nntc.behave(needs_setup=True, says="ready")
+    toolchain = found(getattr(nntc, where), tmp_path)
+    scratch, log = tmp_path / "a scratch, mine", tmp_path / "log"
+    scratch.mkdir()
+    (scratch / "centernet.pt").write_bytes(b"module")
+    options = "--net_name=centernet --target=BM1684 --opt=2 --cmp=true --shapes=[1,3,8,8] --model=centernet.pt"
+    arguments = ("-m", "bmnetp", *options.split(), "--outdir=compilation", "--dyn=false")
+    run(Command(name="c", tool="python3", arguments=arguments, expects=(), timeout_s=60), toolchain, scratch, log)
+    assert (scratch / "compilation" / "compilation.bmodel").is_file()
+    assert log.read_text().startswith("$ python3 -m bmnetp --net_name=centernet ")
+    assert (toolchain.name, toolchain.version) == ("tpu-nntc", "3.1.0")
+
+
+@pytest.mark.parametrize("where", ["in_image", "in_place"])
+def test_a_command_that_hangs_is_ended_with_all_that_it_started(nntc: FakeNntc, tmp_path: Path, where: str) -> None:
+    toolchain = found(getattr(nntc, where), tmp_path)
+    nntc.behave(hangs=True)
+    with pytest.raises(CommandTimedOut):
+        command = Command(name="c", tool="bmnetu", arguments=("x",), expects=(), timeout_s=2)
+        run(command, toolchain, tmp_path, tmp_path / "log")
+
+
+@pytest.mark.parametrize("where", ["in_image", "in_place"])
+def test_the_same_is_known_again_and_a_change_of_archive_or_packages_is_another(
+    nntc: FakeNntc, tmp_path: Path, where: str
+) -> None:
+    first = found(getattr(nntc, where), tmp_path)
+    assert found(getattr(nntc, where), tmp_path) == first
+    nntc.packages(bmnetp="3.1.0", numpy="1.19.5", scipy="1.4.1")
+    second = found(getattr(nntc, where), tmp_path)
+    (nntc.archive / "scripts" / "more.sh").touch()
+    third = found(getattr(nntc, where), tmp_path)
+    assert len({first.fingerprint, second.fingerprint, third.fingerprint}) == 3
+
+
+def test_the_image_is_run_by_its_id_so_that_a_name_that_moves_is_not_followed(nntc: FakeNntc, tmp_path: Path) -> None:
+    program = (found(nntc.in_image, tmp_path).bin / "bmnetu").read_text()
+    assert IMAGE not in program and "sha256:" + "a" * 64 in program
+
+
+def test_no_image(nntc: FakeNntc, tmp_path: Path) -> None:
+    nntc.behave(no_image=True)
+    with pytest.raises(ToolchainMissing, match=f"no image {IMAGE} on this machine.*No such image") as caught:
+        found(nntc.in_image, tmp_path)
+    for way in ("vendor's site", "sophgo/tpuc_dev:v2.1", "tpu-mlir", "docs/toolchains.md"):
+        assert way in str(caught.value)
+
+
+def test_no_docker(nntc: FakeNntc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ToolchainMissing, match="no program docker"):
+        found(nntc.in_image, tmp_path)
+
+
+def test_no_archive(nntc: FakeNntc, tmp_path: Path) -> None:
+    shutil.rmtree(nntc.archive / "scripts")
+    with pytest.raises(ToolchainMissing, match=r"holds no scripts/envsetup\.sh"):
+        found(nntc.in_place, tmp_path)
+
+
+def test_no_python(nntc: FakeNntc, tmp_path: Path) -> None:
+    (nntc.root / "bin" / "python3").unlink()
+    with pytest.raises(ToolchainMissing, match="no Python at"):
+        found(nntc.in_place, tmp_path)
+
+
+def test_a_python_that_does_not_start(nntc: FakeNntc, tmp_path: Path) -> None:
+    (nntc.root / "bin" / "python3").write_text("#!/bin/sh\necho broken\nexit 3\n")
+    with pytest.raises(ToolchainMissing, match=r"does not start \(exit status 3\)") as caught:
+        found(nntc.in_place, tmp_path)
+    assert caught.value.log_path is not None and "broken" in caught.value.log_path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("lost", "named"),
+    [("site/bmnetp.py", "bmnetp"), ("site/ufw", "ufw.cali.cali_model"), ("site/ufw/cali/cali_model.py", "cali_model")],
+)
+def test_modules_that_cannot_be_imported_are_named(nntc: FakeNntc, tmp_path: Path, lost: str, named: str) -> None:
+    path = nntc.root / lost
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    with pytest.raises(ToolchainMissing, match=f"has no .*{named}"):
+        found(nntc.in_place, tmp_path)
+
+
+def test_a_program_that_is_not_there_is_named(nntc: FakeNntc, tmp_path: Path) -> None:
+    (nntc.root / "bin" / "bmnetu").unlink()
+    with pytest.raises(ToolchainMissing, match="has no bmnetu"):
+        found(nntc.in_place, tmp_path)
+
+
+def test_an_older_one_than_the_commands_are_planned_for(nntc: FakeNntc, tmp_path: Path) -> None:
+    nntc.packages(bmnetp="2.7.0")
+    with pytest.raises(ToolchainMissing, match=r"its bmnetp is 2\.7\.0, older than 3\.1\.0"):
+        found(nntc.in_place, tmp_path)
