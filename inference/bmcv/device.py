@@ -144,6 +144,14 @@ class Bmcv:
         """
         return np.asarray(self._call(image.asmat, "give an image back"))
 
+    def values(self, row: Row) -> np.ndarray:
+        """Bring a prepared image over, as it is stored: [1, 3, H, W].
+
+        Raises:
+            EngineError: The device failed.
+        """
+        return np.asarray(self._call(row.tensor.asnumpy, "give a tensor back"))
+
     def close(self) -> None:
         """Let go of the device. May be called twice."""
         self._closed = True

@@ -81,6 +81,20 @@ class BmcvFeed:
         """Run the model on images that are prepared."""
         return self._engine.run_placed([row.tensor for row in rows])
 
+    def values(self, row: Row) -> np.ndarray:
+        """What the model will see of an image, in real numbers.
+
+        Returns:
+            float32 [3, H, W], or uint8 where the model takes raw pixels.
+
+        Raises:
+            EngineError: The device failed.
+        """
+        stored, given = self._bmcv.values(row)[0], self._engine.info.input
+        if given.dtype == "float32" or self._spec.fused:
+            return np.asarray(stored)
+        return np.asarray(stored / np.float32(given.scale), np.float32)
+
     def close(self) -> None:
         """Free what it holds. May be called twice."""
         self._bmcv.close()
