@@ -48,8 +48,8 @@ def bench(options: argparse.Namespace) -> BenchReport:
     """Run the command.
 
     Args:
-        options: ``model``, ``engine``, ``device``, ``chip``, ``precision``, ``batch``, ``io``, ``input``, ``images``,
-            ``seconds``, ``warm_up`` and ``json``.
+        options: ``model``, ``engine``, ``device``, ``preprocess``, ``chip``, ``precision``, ``batch``, ``io``,
+            ``input``, ``images``, ``seconds``, ``warm_up`` and ``json``.
 
     Returns:
         What was measured; it was printed, and written where ``json`` names a file.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import List, Sequence, Tuple
+from typing import List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -67,6 +67,7 @@ def decode(
     spec: PreprocessSpec = CENTERNET_SPEC,
     conf: float = 0.35,
     top_k: int = 100,
+    affines: Optional[Sequence[np.ndarray]] = None,
 ) -> List[Detections]:
     """Turn the network's output into detections.
 
@@ -85,19 +86,25 @@ def decode(
         spec: How the images became the network's input.
         conf: Lowest score that is kept (inclusive).
         top_k: Most detections for one image, over all its classes together.
+        affines: For each image, the map from output cells to its pixels, float64 [2, 3]; None takes that of the host's
+            letterbox (`inference.preprocess.affine_from_output`).
 
     Returns:
         One ``Detections`` for each image. Equal scores are ordered by class, then row, then column.
 
     Raises:
-        OptionError: ``conf`` is outside 0..1, ``top_k`` is below 1, or the number of image sizes
-            is not N.
+        OptionError: ``conf`` is outside 0..1, ``top_k`` is below 1, or the number of image sizes or
+            affines is not N.
         ModelError: The tensor has another dtype or shape than the spec asks for, or holds NaN or
             infinities.
     """
     _check_arguments(heads, image_sizes, spec, conf, top_k)
     heads = np.ascontiguousarray(heads)
-    return [_decode_one(heads[n], n, size, spec, conf=conf, top_k=top_k) for n, size in enumerate(image_sizes)]
+    if affines is None:
+        affines = [affine_from_output(size, spec) for size in image_sizes]
+    elif len(affines) != len(heads):
+        raise OptionError(f"{len(heads)} images were decoded but {len(affines)} affines given")
+    return [_decode_one(heads[n], n, affine, conf=conf, top_k=top_k) for n, affine in enumerate(affines)]
 
 
 def _check_arguments(
@@ -120,9 +127,7 @@ def _check_arguments(
         raise OptionError(f"{heads.shape[0]} images were decoded but {len(image_sizes)} image sizes given")
 
 
-def _decode_one(
-    heads: np.ndarray, index: int, image_size: Tuple[int, int], spec: PreprocessSpec, *, conf: float, top_k: int
-) -> Detections:
+def _decode_one(heads: np.ndarray, index: int, affine: np.ndarray, *, conf: float, top_k: int) -> Detections:
     classes = heads.shape[0] - REGRESSION_CHANNELS
     height, width = heads.shape[1:]
     cells = height * width
@@ -139,7 +144,6 @@ def _decode_one(
     y = rows.astype(np.float32) + offset_y
     half_width, half_height = box_width / np.float32(2), box_height / np.float32(2)
     corners = np.stack([x - half_width, y - half_height, x + half_width, y + half_height], axis=1)
-    affine = affine_from_output(image_size, spec)
     # In float64 and rounded once, like the original's transform_preds.
     boxes = corners.reshape(-1, 2).astype(np.float64) @ affine[:, :2].T + affine[:, 2]
     return Detections(boxes.reshape(-1, 4).astype(np.float32), scores, class_ids.astype(np.int32))

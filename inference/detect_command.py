@@ -29,7 +29,7 @@ def detect(options: argparse.Namespace) -> int:
 
     Args:
         options: ``model``, ``input``, ``output``, ``conf``, ``match_fp32``, ``engine``, ``chip``, ``precision``,
-            ``batch``, ``io``, ``device``, ``vendor_json``, ``no_pictures`` and ``limit``.
+            ``batch``, ``io``, ``device``, ``preprocess``, ``vendor_json``, ``no_pictures`` and ``limit``.
 
     Returns:
         How many images could not be read; they were named and skipped.

@@ -9,12 +9,14 @@ from typing import Callable, Generator, List, Optional, Sequence, Tuple, Type, U
 
 import numpy as np
 
+from inference.bmcv.feed import open_bmcv
 from inference.decode import REGRESSION_CHANNELS, Detections, decode
+from inference.engines import WAYS
 from inference.engines.base import Engine, EngineInfo
 from inference.engines.choose import EngineWish, open_engine, preferred_chip
-from inference.errors import ImageError, ModelError
+from inference.errors import ImageError, ModelError, OptionError
+from inference.feeding import BMCV, HOST, Feed, HostFeed, Picture
 from inference.model import ReleasedModel, find_model
-from inference.preprocess import preprocess_batch
 from inference.sources import SourceLike, open_source
 from inference.stream import Network, Result, run_stream
 from inference.times import StageTimes
@@ -48,6 +50,7 @@ class Detector:
         top_k: int = 100,
         device: int = 0,
         python: Optional[Path] = None,
+        preprocess: str = HOST,
     ) -> None:
         """Find, verify and load the model.
 
@@ -65,9 +68,11 @@ class Detector:
             top_k: Most detections for one image.
             device: Which TPU, as ``bm-smi`` numbers them.
             python: The compiler environment's Python, for the simulator; None looks for it.
+            preprocess: ``host``, or ``bmcv``, which decodes plain JPEG files and prepares images on the device; what
+                that changes is in docs/hardware-preprocessing.md.
 
         Raises:
-            OptionError: There is no such engine, device, chip, precision or io.
+            OptionError: There is no such engine, device, chip, precision, io or preprocessing, or no device for it.
             ModelError: The model is missing, damaged, or does not match its release.
             EngineNotFound: This machine has no such engine.
             EngineError: The engine failed to start.
@@ -80,7 +85,14 @@ class Detector:
         self.times = StageTimes()
         self.conf = self.model.matching_score(conf) if match_fp32 else conf
         self._top_k = top_k
-        self._engine = _open_engine(self.model, wish)
+        self._feed: Feed
+        if preprocess == HOST:
+            self._engine = _open_engine(self.model, wish)
+            self._feed = HostFeed(self._engine, self.model.spec)
+        elif preprocess == BMCV:
+            self._engine, self._feed = open_bmcv(self.model.path, self.model.variant.chip, self.model.spec, wish)
+        else:
+            raise OptionError(f"there is no preprocessing {preprocess!r}: choose one of {', '.join(WAYS)}")
         try:
             _check_agreement(self.model, self._engine.info)
         except BaseException:
@@ -96,6 +108,27 @@ class Detector:
     def engine_info(self) -> EngineInfo:
         """The engine that was taken, and what it has loaded."""
         return self._engine.info
+
+    @property
+    def preprocess(self) -> str:
+        """What prepares images: ``host`` or ``bmcv``."""
+        return self._feed.name
+
+    def decode(self, data: bytes, path: Path) -> Picture:
+        """Decode an image file's bytes as `stream` does it, for `detect`.
+
+        Args:
+            data: The bytes of a JPEG, PNG or BMP file.
+            path: Where they come from, for messages.
+
+        Returns:
+            uint8 [H, W, 3], BGR; with ``bmcv``, maybe an image that lies on the device.
+
+        Raises:
+            ImageError: As of `inference.images.decode_image`.
+            EngineError: The device failed.
+        """
+        return self._feed.decode(data, path)
 
     def __call__(self, image: np.ndarray) -> Detections:
         """Detect objects in one image.
@@ -113,11 +146,11 @@ class Detector:
         """
         return self.detect([image])[0]
 
-    def detect(self, images: Sequence[np.ndarray]) -> List[Detections]:
+    def detect(self, images: Sequence[Picture]) -> List[Detections]:
         """Detect objects in several images; a model of a larger batch takes them together.
 
         Args:
-            images: uint8 [H, W, 3] each, channels in BGR order, of any sizes; at least one.
+            images: uint8 [H, W, 3] each, channels in BGR order, of any sizes, or what `decode` gives; at least one.
 
         Returns:
             The detections of each image, in order.
@@ -128,14 +161,21 @@ class Detector:
             EngineError: The engine failed.
             ModelError: The engine returned NaN, infinities or another shape.
         """
-        spec = self.model.spec
+        if not images:
+            raise OptionError("a batch needs at least one image")
         started = time.perf_counter()
-        batch = preprocess_batch(images, spec)
+        batch = self._feed.begin(len(images))
+        for index, image in enumerate(images):
+            try:
+                batch.fill(index, image)
+            except ImageError as error:
+                raise ImageError(f"image {index} of the batch: {error}") from error
         prepared = time.perf_counter()
-        heads = self._engine.run(batch)
+        heads = batch.run(range(len(images)))
         inferred = time.perf_counter()
         sizes = [(image.shape[0], image.shape[1]) for image in images]
-        found = decode(heads, sizes, spec=spec, conf=self.conf, top_k=self._top_k)
+        affines = [self._feed.affine(size) for size in sizes]
+        found = decode(heads, sizes, spec=self.model.spec, conf=self.conf, top_k=self._top_k, affines=affines)
         decoded = time.perf_counter()
         self.times += StageTimes(len(images), prepared - started, inferred - prepared, decoded - inferred)
         return found
@@ -172,7 +212,7 @@ class Detector:
             EngineError: While iterating: the engine failed.
             ModelError: While iterating: the engine returned NaN, infinities or another shape.
         """
-        network = Network(self._engine, self.model.spec, self.conf, self._top_k)
+        network = Network(self._engine, self.model.spec, self.conf, self._top_k, self._feed)
         frames = open_source(source)
         return run_stream(frames, network, threads=threads, on_unreadable=on_unreadable, on_times=self._count)
 
@@ -181,6 +221,7 @@ class Detector:
 
     def close(self) -> None:
         """Free the model. May be called twice."""
+        self._feed.close()
         self._engine.close()
 
     def __enter__(self) -> Detector:

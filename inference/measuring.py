@@ -14,6 +14,7 @@ from artifacts.variant import Record
 from inference.detector import Detector
 from inference.engines import sophon_sdk
 from inference.errors import EngineNotFound
+from inference.feeding import HOST
 from inference.output_files import write_whole
 from inference.times import StageTimes
 
@@ -39,6 +40,7 @@ class Setting(Record):
         variant: The model's path inside it.
         model_digest: Of the model's bytes.
         versions: Of Python, its packages, and what the vendor installed: driver, libsophon, sail, where they are.
+        preprocess: What decoded and prepared the images: ``host`` or ``bmcv``; older reports do not say.
     """
 
     engine: str
@@ -49,6 +51,7 @@ class Setting(Record):
     variant: str
     model_digest: str
     versions: Dict[str, str]
+    preprocess: str = HOST
 
 
 class Timer(NamedTuple):
@@ -114,6 +117,7 @@ def setting_of(detector: Detector, device: int) -> Setting:
         variant=model.variant.path,
         model_digest=model.chosen.blob.digest,
         versions=versions(),
+        preprocess=detector.preprocess,
     )
 
 

@@ -41,7 +41,7 @@ def preprocess(image: np.ndarray, spec: PreprocessSpec, *, out: Optional[np.ndar
             (its older versions stop at 32766 pixels on a side).
         OptionError: ``out`` has another dtype, shape or layout than the result.
     """
-    _check_image(image)
+    check_image(image)
     shape = (CHANNELS, spec.height, spec.width)
     if out is None:
         out = np.empty(shape, dtype=spec.dtype)
@@ -161,7 +161,12 @@ def _normalisation_tables(spec: PreprocessSpec) -> np.ndarray:
     return tables
 
 
-def _check_image(image: np.ndarray) -> None:
+def check_image(image: np.ndarray) -> None:
+    """Refuse an array that is no image.
+
+    Raises:
+        ImageError: It is no uint8 [H, W, 3], or is empty.
+    """
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != CHANNELS:
         found = f"{image.dtype} {list(image.shape)}" if isinstance(image, np.ndarray) else type(image).__name__
         raise ImageError(f"an image is uint8 [height, width, 3] in BGR order; this is {found}")

@@ -13,7 +13,8 @@ from typing import Callable, Iterable, List, Optional, Protocol, Sequence, Tuple
 import numpy as np
 
 from inference.errors import ImageError, OptionError
-from inference.images import read_image
+from inference.feeding import Picture
+from inference.images import decode_image, read_file
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp"})
 
@@ -33,20 +34,47 @@ class Frame:
     Attributes:
         index: Its place in the source, from 0; unreadable files and dropped frames have places too.
         name: File name, or the source's name and the number of the frame, from 1: ``street.mp4#17``.
-        image: uint8 [H, W, 3], BGR; or the error, which names it.
+        image: uint8 [H, W, 3], BGR, or an image on the device; or the error, which names it.
         time_s: Seconds since the start of the video or, live, since the first frame; None where there is no time.
         read_s: Seconds that reading and decoding it took; live, that is not counted.
     """
 
     index: int
     name: str
-    image: Union[np.ndarray, ImageError]
+    image: Union[Picture, ImageError]
     time_s: Optional[float] = None
     read_s: float = 0.0
 
 
 Pending = Callable[[], Frame]
 """What becomes a frame when it is called, once, in any thread: image files are read by several at a time."""
+
+
+@dataclass(frozen=True)
+class FileFrame:
+    """An image file that becomes a frame when it is called.
+
+    Attributes:
+        index: Its place in the source.
+        path: The file.
+    """
+
+    index: int
+    path: Path
+
+    def __call__(self, decode: Callable[[bytes, Path], Picture] = decode_image) -> Frame:
+        """Read it.
+
+        Args:
+            decode: Makes an image of the file's bytes, or raises an `ImageError`.
+        """
+        started = time.perf_counter()
+        image: Union[Picture, ImageError]
+        try:
+            image = decode(read_file(self.path), self.path)
+        except ImageError as error:
+            image = error
+        return Frame(self.index, self.path.name, image, read_s=time.perf_counter() - started)
 
 
 class Source(Protocol):
@@ -165,7 +193,7 @@ def open_source(source: SourceLike, *, limit: Optional[int] = None) -> Source:
         source = [source]
     if isinstance(source, (np.ndarray, Iterable)):
         total = len(source) if isinstance(source, (np.ndarray, list, tuple)) else None
-        frames = (partial(_take_item, index, item) for index, item in enumerate(source))
+        frames = (_item(index, item) for index, item in enumerate(source))
         return Given("images", islice(frames, limit), total=_least(total, limit))
     return source
 
@@ -235,7 +263,7 @@ def _named_source(text: str, limit: Optional[int]) -> Source:
         video = Video(path)
         return Given(path.name, islice(video, limit), total=_least(video.total, limit), fps=video.fps)
     files = list_images(path)[:limit]
-    frames = (partial(_read_file, index, file) for index, file in enumerate(files))
+    frames = (FileFrame(index, file) for index, file in enumerate(files))
     return Given(path.absolute().name, frames, total=len(files), files=files)
 
 
@@ -243,17 +271,7 @@ def _least(total: Optional[int], limit: Optional[int]) -> Optional[int]:
     return limit if total is None else min(total, limit or total)
 
 
-def _read_file(index: int, path: Path) -> Frame:
-    started = time.perf_counter()
-    image: Union[np.ndarray, ImageError]
-    try:
-        image = read_image(path)
-    except ImageError as error:
-        image = error
-    return Frame(index, path.name, image, read_s=time.perf_counter() - started)
-
-
-def _take_item(index: int, item: Union[np.ndarray, str, Path]) -> Frame:
+def _item(index: int, item: Union[np.ndarray, str, Path]) -> Pending:
     if isinstance(item, (str, Path)):
-        return _read_file(index, Path(item))
-    return Frame(index, f"image {index + 1}", item)
+        return FileFrame(index, Path(item))
+    return partial(Frame, index, f"image {index + 1}", item)

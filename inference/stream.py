@@ -26,8 +26,8 @@ from inference.channel import Channel, Closed
 from inference.decode import Detections, decode
 from inference.engines.base import Engine
 from inference.errors import ImageError, OptionError
-from inference.preprocess import CHANNELS, preprocess
-from inference.sources import Frame, Pending, Source
+from inference.feeding import Batch, Feed, HostFeed, on_host
+from inference.sources import FileFrame, Frame, Pending, Source
 from inference.times import StageTimes
 
 LOG = logging.getLogger(__name__)
@@ -65,23 +65,30 @@ class Network(NamedTuple):
         spec: How images become its input.
         conf: Lowest score that is kept.
         top_k: Most detections for one image.
+        feed: What prepares them; None does it on the host.
     """
 
     engine: Engine
     spec: PreprocessSpec
     conf: float
     top_k: int
+    feed: Optional[Feed] = None
+
+    @property
+    def way_in(self) -> Feed:
+        """What prepares the images."""
+        return self.feed or HostFeed(self.engine, self.spec)
 
 
 class _Prepared(NamedTuple):
     """A batch on its way to the engine.
 
     Attributes:
-        tensors: [n, 3, H, W]; a row counts once its future is done, and not where its frame is an error.
+        batch: A row counts once its future is done, and not where its frame is an error.
         frames: The frame of each row, and the seconds that its preprocessing took.
     """
 
-    tensors: np.ndarray
+    batch: Batch
     frames: List[Future[Tuple[Frame, float]]]
 
 
@@ -150,7 +157,7 @@ def _results(
                 if isinstance(frame.image, ImageError):
                     on_unreadable(frame.image)
                 elif detections is not None:
-                    yield Result(frame.index, frame.name, frame.image, detections, frame.time_s)
+                    yield Result(frame.index, frame.name, on_host(frame.image), detections, frame.time_s)
             pipeline.done()
     finally:
         pipeline.stop()
@@ -170,6 +177,7 @@ class _Pipeline:
     def __init__(self, source: Source, network: Network, threads: int) -> None:
         self._source = source
         self._network = network
+        self._feed = network.way_in
         self._batch = network.engine.info.batch
         self._prepared: Channel[_Prepared] = Channel()
         self._inferred: Channel[_Inferred] = Channel()
@@ -230,7 +238,6 @@ class _Pipeline:
         self._threads[name].start()
 
     def _take(self) -> None:
-        spec = self._network.spec
         try:
             while True:
                 # First the slot: what a live source gives then is the newest.
@@ -238,33 +245,33 @@ class _Pipeline:
                 group = [] if self._stopped else self._source.take(self._batch)
                 if not group:
                     return
-                tensors = np.empty((len(group), CHANNELS, spec.height, spec.width), dtype=spec.dtype)
-                futures = [self._pool.submit(self._prepare, pending, tensors[i]) for i, pending in enumerate(group)]
-                self._prepared.put(_Prepared(tensors, futures))
+                batch = self._feed.begin(len(group))
+                futures = [self._pool.submit(self._prepare, pending, batch, i) for i, pending in enumerate(group)]
+                self._prepared.put(_Prepared(batch, futures))
         finally:
             self._source.close()
 
-    def _prepare(self, pending: Pending, out: np.ndarray) -> Tuple[Frame, float]:
+    def _prepare(self, pending: Pending, batch: Batch, row: int) -> Tuple[Frame, float]:
         if self._stopped:
             raise Closed
-        frame = pending()
+        frame = pending(self._feed.decode) if isinstance(pending, FileFrame) else pending()
         if isinstance(frame.image, ImageError):
             return frame, 0.0
         started = time.perf_counter()
         try:
-            preprocess(frame.image, self._network.spec, out=out)
+            batch.fill(row, frame.image)
         except ImageError as error:
             frame = replace(frame, image=ImageError(f"{frame.name}: {error}", error.path))
         return frame, time.perf_counter() - started
 
     def _infer(self) -> None:
         while True:
-            tensors, futures = self._prepared.get()
+            batch, futures = self._prepared.get()
             done = [future.result() for future in futures]
             frames = [frame for frame, _ in done]
             rows = [row for row, frame in enumerate(frames) if not isinstance(frame.image, ImageError)]
             started = time.perf_counter()
-            heads = self._network.engine.run(tensors if len(rows) == len(frames) else tensors[rows]) if rows else None
+            heads = batch.run(rows) if rows else None
             times = StageTimes(
                 images=len(rows),
                 preprocess_s=sum(seconds for _, seconds in done),
@@ -280,9 +287,10 @@ class _Pipeline:
             started = time.perf_counter()
             images = [frame.image for frame in frames if not isinstance(frame.image, ImageError)]
             sizes = [(image.shape[0], image.shape[1]) for image in images]
+            affines = [self._feed.affine(size) for size in sizes]
             found: List[Detections] = []
             if heads is not None:
-                found = decode(heads, sizes, spec=network.spec, conf=network.conf, top_k=network.top_k)
+                found = decode(heads, sizes, spec=network.spec, conf=network.conf, top_k=network.top_k, affines=affines)
             each = iter(found)
             pairs = [(frame, None if isinstance(frame.image, ImageError) else next(each)) for frame in frames]
             self.found.put(_Found(pairs, times + StageTimes(decode_s=time.perf_counter() - started)))

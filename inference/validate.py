@@ -24,7 +24,8 @@ from inference.decode import Detections
 from inference.deploy.local import local_release
 from inference.detector import Detector
 from inference.errors import ImageError, OptionError
-from inference.images import decode_image, read_file
+from inference.feeding import HOST, Picture
+from inference.images import read_file
 from inference.measuring import Figures, Setting, Timer, figures_text, setting_of, write_report
 from inference.model import ReleasedModel, read_release
 from inference.output_files import check_writable, write_whole
@@ -90,8 +91,8 @@ def validate(options: argparse.Namespace) -> ValidationReport:
     """Run the command.
 
     Args:
-        options: ``model``, ``engine``, ``device``, ``chip``, ``precision``, ``batch``, ``io``, ``images``,
-            ``annotations``, ``protocol``, ``limit``, ``report`` and ``detections``.
+        options: ``model``, ``engine``, ``device``, ``preprocess``, ``chip``, ``precision``, ``batch``, ``io``,
+            ``images``, ``annotations``, ``protocol``, ``limit``, ``report`` and ``detections``.
 
     Returns:
         What was found; it was printed, and written where ``report`` names a file.
@@ -144,13 +145,13 @@ def look(detector: Detector, truth: Annotations, folder: Path, positions: Dict[i
     """
     seen = Seen({}, {}, [], Timer([]))
     progress = Progress(len(truth.images))
-    waiting: List[Tuple[int, np.ndarray]] = []
+    waiting: List[Tuple[int, Picture]] = []
     read_s = 0.0
     for image, name in truth.images.items():
         started = time.perf_counter()
         try:
             data = read_file(folder / name)
-            waiting.append((image, decode_image(data, folder / name)))
+            waiting.append((image, detector.decode(data, folder / name)))
             seen.digests[image] = digest_bytes(data)
         except ImageError as error:
             progress.clear()
@@ -189,13 +190,13 @@ def assess(truth: Annotations, seen: Seen, model: ReleasedModel, setting: Settin
         top_k=kept.top_k,
         metric=METRIC,
     )
+    way = "" if setting.preprocess == HOST else f", with preprocessing by {setting.preprocess}"
     problem = _incomparable(protocol, model)
     recorded = model.chosen.accuracy
     if problem is None and recorded is not None and figures.ap is not None:
         # Rounded first: a difference of -1e-17 is none.
-        comparison = (
-            f"AP {round(figures.ap - recorded.ap, 4) + 0.0:+.4f} against the {recorded.ap:.4f} that the release records"
-        )
+        difference = round(figures.ap - recorded.ap, 4) + 0.0
+        comparison = f"AP {difference:+.4f} against the {recorded.ap:.4f} that the release records{way}"
     else:
         comparison = f"not to be compared with the release's numbers: {problem or 'nothing is annotated'}"
     return ValidationReport(
@@ -234,7 +235,7 @@ def coco_results(truth: Annotations, found: Dict[int, Detections]) -> List[Dict[
 
 def _detect(
     detector: Detector,
-    waiting: List[Tuple[int, np.ndarray]],
+    waiting: List[Tuple[int, Picture]],
     seen: Seen,
     positions: Dict[int, int],
     limit: Limits,

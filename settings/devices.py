@@ -69,6 +69,9 @@ class _RealDevice(_Device):
     )
     tpu: int = Field(default=0, ge=0, le=255, description="which TPU, as bm-smi numbers them")
     chip: Chip | None = Field(default=None, description="its chip; none asks the device")
+    preprocess: Literal["host", "bmcv"] = Field(
+        default="host", description="what decodes and prepares images there: the processor, or bmcv on the chip"
+    )
 
 
 class LocalDevice(_RealDevice):

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Dict, Iterator, Optional, Tuple
 
 HELP = "say what this machine has for running a model, and what is missing"
@@ -16,10 +17,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Say which arguments the command takes."""
     parser.description = (
         "Look at packages, driver, the vendor's runtime, devices and simulator, and say how to get what "
-        "is missing. Changes nothing. Exit status: 0 a model can run here (with --model: that one), 1 none can, "
-        "2 wrong usage."
+        "is missing. Changes nothing. With --compare, run a model on images that are prepared on the host and on the "
+        "device, and say how far the two are apart. Exit status: 0 a model can run here (with --model: that one; with "
+        "--compare: and the device does what is documented), 1 none can, 2 wrong usage."
     )
     parser.add_argument("--model", metavar="FOLDER|FILE|REF", help="say what of this release would run here")
+    parser.add_argument("--compare", type=Path, metavar="IMAGE|FOLDER", help="compare --preprocess bmcv with host")
+    parser.add_argument("--device", type=int, default=0, metavar="N", help="on which TPU it compares (%(default)s)")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
 
 
@@ -37,12 +41,17 @@ def run(options: argparse.Namespace) -> bool:
     with _native_output_aside():
         examination = examine()
         model, problem = _model(options.model, examination)
+        comparison = None
+        if options.compare is not None and problem is None:
+            comparison, problem = _compared(options, examination)
     if options.json:
-        findings = [one._asdict() for one in examination.findings]
-        print(json.dumps({"findings": findings, "engine": examination.engine, "model": model, "problem": problem}))
+        said = {"engine": examination.engine, "model": model, "problem": problem}
+        if comparison is not None:
+            said["comparison"] = comparison.model_dump()
+        print(json.dumps({"findings": [one._asdict() for one in examination.findings], **said}))
     else:
-        _print(examination, model, problem)
-    return examination.engine is not None and problem is None
+        _print(examination, model, problem, comparison)
+    return examination.engine is not None and problem is None and (comparison is None or comparison.as_documented)
 
 
 @contextmanager
@@ -75,7 +84,22 @@ def _model(name: Optional[str], examination: Any) -> Tuple[Optional[Dict[str, An
         return None, str(error)
 
 
-def _print(examination: Any, model: Optional[Dict[str, Any]], problem: Optional[str]) -> None:
+def _compared(options: argparse.Namespace, examination: Any) -> Tuple[Any, Optional[str]]:
+    """The two ways to prepare images beside each other, or why that cannot be."""
+    if examination.engine != "sail":
+        return None, "there is no device to compare on: see what is missing above"
+    from artifacts.errors import ArtifactError
+    from inference.deploy.local import local_release
+    from inference.errors import InferenceError
+    from inference.side_by_side import compare
+
+    try:
+        return compare(local_release(options.model), options.compare, device=options.device), None
+    except (InferenceError, ArtifactError) as error:
+        return None, str(error)
+
+
+def _print(examination: Any, model: Optional[Dict[str, Any]], problem: Optional[str], comparison: Any) -> None:
     for one in examination.findings:
         print(f"{one.state:8} {one.topic:16} {one.value}")
         if one.advice:
@@ -88,5 +112,10 @@ def _print(examination: Any, model: Optional[Dict[str, Any]], problem: Optional[
         print(f"A model would run in {examination.engine}{chip}.")
     if model is not None:
         print(f"Of {model['release']} {model['version']} it is {model['variant']} ({model['digest']}).")
+    if comparison is not None:
+        from inference.side_by_side import text
+
+        print(text(comparison))
     elif problem is not None:
-        print(f"The model asked about cannot: {problem}")
+        what = "The model asked about cannot" if model is None else "Nothing was compared"
+        print(f"{what}: {problem}")

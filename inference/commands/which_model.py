@@ -6,14 +6,14 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from inference.engines import ENGINE_NAMES
+from inference.engines import ENGINE_NAMES, WAYS
 
 if TYPE_CHECKING:
     from inference.detector import Detector
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
-    """Add them: ``model``, ``engine``, ``device``, ``chip``, ``precision``, ``batch`` and ``io``."""
+    """Add them: ``model``, ``engine``, ``device``, ``preprocess``, ``chip``, ``precision``, ``batch`` and ``io``."""
     parser.add_argument(
         "--model",
         metavar="REF|FOLDER|FILE.bmodel",
@@ -21,6 +21,12 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--engine", choices=ENGINE_NAMES, default="auto", help="what runs the model (%(default)s)")
     parser.add_argument("--device", type=int, default=0, metavar="N", help="which TPU, as bm-smi numbers them")
+    parser.add_argument(
+        "--preprocess",
+        choices=WAYS,
+        default=WAYS[0],
+        help="what decodes and prepares images: the processor, or the device, which changes results (%(default)s)",
+    )
     parser.add_argument("--chip", metavar="CHIP", help="only a model for BM1684, BM1684X or BM1688")
     parser.add_argument("--precision", metavar="PRECISION", help="only a model in fp32, fp16 or int8")
     parser.add_argument("--batch", type=positive, metavar="N", help="only a model that takes N images at once")
@@ -34,7 +40,7 @@ def open_detector(
 
     Args:
         model: What ``--model`` means (`inference.deploy.local_release`).
-        options: ``engine``, ``device``, ``chip``, ``precision``, ``batch`` and ``io``.
+        options: ``engine``, ``device``, ``preprocess``, ``chip``, ``precision``, ``batch`` and ``io``.
         conf: Lowest score that is kept.
         match_fp32: Whether that is a score of the network in fp32.
         top_k: Most detections for one image.
@@ -53,12 +59,14 @@ def open_detector(
         batch=options.batch,
         io=options.io,
         device=options.device,
+        preprocess=options.preprocess,
         conf=conf,
         match_fp32=match_fp32,
         top_k=top_k,
     )
     found, info = detector.model, detector.engine_info
-    print(f"{found.path} on the {info.engine} of {info.chip}; {found.chosen.blob.digest}", flush=True)
+    way = "" if detector.preprocess == WAYS[0] else f", preprocessing by {detector.preprocess}"
+    print(f"{found.path} on the {info.engine} of {info.chip}{way}; {found.chosen.blob.digest}", flush=True)
     if match_fp32:
         print(f"score {conf:g} of fp32 is {detector.conf:.4f} of this model: both find as many objects", flush=True)
     if found.others:

@@ -7,6 +7,8 @@ these pages leave open is in its sources (release 3.10.7: src/bind.cpp, src/engi
   while the chip computes. Between arrays it keeps the lock, converts integers, and takes float16 for float32.
 - A tensor's `asnumpy` gives a copy, which float16 leaves as uint16; `update_data` takes just the tensor's own type.
 - It does not know zero points. A launch that the runtime refuses is only logged.
+- In the mode SYSO it copies the output from the device, but leaves the input to its user, who may have put it there on
+  the device (`inference.bmcv`); `sync_s2d` copies one that is not.
 
 A chip that hangs may keep a call for ever, so that each is made in a thread that can be left behind (`watched`).
 """
@@ -15,9 +17,10 @@ from __future__ import annotations
 
 import math
 import threading
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Callable, NamedTuple, Optional, Tuple, Type, TypeVar
+from typing import Any, Callable, NamedTuple, Optional, Sequence, Tuple, Type, TypeVar
 
 import numpy as np
 
@@ -26,20 +29,16 @@ from inference.engines.base import (
     EngineInfo,
     check_batch,
     check_contract,
-    check_single,
     read_sound_bmodel,
     run_in_slices,
 )
+from inference.engines.sail_checks import check_against_file, check_types, described_by
 from inference.engines.sophon_sdk import Device, find_sail, open_device
-from inference.engines.stored import SCALED, real_numbers
+from inference.engines.stored import real_numbers
 from inference.engines.watched import GivenUp, Overdue, Watched
 from inference.errors import EngineError, ModelError
 
 T = TypeVar("T")
-
-_INPUT_DTYPES = ("float32", "int8", "uint8")
-_OUTPUT_DTYPES = ("float32", "float16", *SCALED)
-_UNSCALED = ("float32", "float16")
 
 LOAD_S = 300.0
 """Longest wait for a model to be loaded, most of which is copying its weights."""
@@ -64,13 +63,14 @@ class SailEngine:
         device: The number of the device.
     """
 
-    def __init__(self, bmodel: Path, *, device: int = 0, chip: Optional[str] = None) -> None:
+    def __init__(self, bmodel: Path, *, device: int = 0, chip: Optional[str] = None, placed: bool = False) -> None:
         """Load the model onto the device.
 
         Args:
             bmodel: The compiled file, of one network with one input and one output.
             device: Which TPU, as ``bm-smi`` numbers them.
             chip: The chip that it has to be for; None takes the one that it names.
+            placed: Whether inputs are put on the device by others, for `run_placed`.
 
         Raises:
             EngineNotFound: The vendor's module is not here.
@@ -82,11 +82,12 @@ class SailEngine:
         described = read_sound_bmodel(path, chip)
         sail = find_sail()
         self.device = device
+        self._placed = placed
         self._turn = threading.Lock()
         self._watched = Watched(f"centernet-sail-{device}")
         self._loaded: Optional[_Loaded]
         try:
-            self._info, self._loaded = self._in_time(lambda: _brought(sail, path, described, device), LOAD_S)
+            self._info, self._loaded = self._in_time(lambda: _brought(sail, path, described, device, placed), LOAD_S)
         except BaseException:
             self._watched.close()
             raise
@@ -104,12 +105,29 @@ class SailEngine:
         """
         check_batch(batch, self._info)
         with self._turn:
-            loaded = self._loaded
-            if loaded is None:
-                raise EngineError("the model was closed; load it again")
+            loaded = self._opened()
             return run_in_slices(
                 batch, self._info.batch, lambda full: self._in_time(lambda: self._run_full(loaded, full), ANSWER_S)
             )
+
+    def run_placed(self, rows: Sequence[Any]) -> np.ndarray:
+        """Run the model on inputs that lie on the device; it was opened for such.
+
+        Args:
+            rows: A ``sail.Tensor`` [1, 3, H, W] for each image, of the type in which the model stores its input.
+
+        Returns:
+            float32 [N, C + 4, h, w], the head tensor.
+
+        Raises:
+            EngineError: The engine failed, or the model was closed.
+        """
+        with self._turn:
+            loaded = self._opened()
+            size = self._info.batch
+            parts = [rows[start : start + size] for start in range(0, len(rows), size)]
+            heads = [self._in_time(partial(self._run_part, loaded, part), ANSWER_S) for part in parts]
+        return heads[0] if len(heads) == 1 else np.concatenate(heads)
 
     def close(self) -> None:
         """Free the model; a call that is under way in another thread fails. May be called twice."""
@@ -126,20 +144,35 @@ class SailEngine:
         self.close()
 
     def _in_time(self, work: Callable[[], T], limit_s: float) -> T:
-        try:
-            return self._watched.call(work, limit_s)
-        except Overdue as overdue:
-            raise EngineError(
-                f"device {self.device} has not answered within {limit_s:g} s and takes no further call. See what "
-                "bm-smi and dmesg say of it; a chip that hangs needs a reset by its driver, or a reboot"
-            ) from overdue
-        except GivenUp as given_up:
-            raise EngineError("the model was closed while it was at work; load it again") from given_up
+        return in_time(self._watched, work, limit_s, self.device)
+
+    def _opened(self) -> _Loaded:
+        if self._loaded is None:
+            raise EngineError("the model was closed; load it again")
+        return self._loaded
 
     def _run_full(self, loaded: _Loaded, batch: np.ndarray) -> np.ndarray:
+        def fill() -> None:
+            loaded.given.update_data(_stored(batch, self._info.input))
+            if self._placed:
+                loaded.given.sync_s2d()
+
+        return self._run_filled(loaded, fill)
+
+    def _run_part(self, loaded: _Loaded, rows: Sequence[Any]) -> np.ndarray:
+        size = math.prod(self._info.input.shape[1:])
+
+        def fill() -> None:
+            # What an earlier batch left in further rows gives results that nobody looks at.
+            for place, row in enumerate(rows):
+                loaded.given.sync_d2d(row, 0, place * size, size)
+
+        return self._run_filled(loaded, fill)[: len(rows)]
+
+    def _run_filled(self, loaded: _Loaded, fill: Callable[[], None]) -> np.ndarray:
         given, made = self._info.input, self._info.output
         try:
-            loaded.given.update_data(_stored(batch, given))
+            fill()
             loaded.engine.process(loaded.graph, {given.name: loaded.given}, {made.name: loaded.made})
             heads = np.asarray(loaded.made.asnumpy())
         except Exception as error:
@@ -154,7 +187,31 @@ class SailEngine:
         return real_numbers(heads, made.scale)
 
 
-def _brought(sail: Any, path: Path, described: BmodelInfo, number: int) -> Tuple[EngineInfo, _Loaded]:
+def in_time(watched: Watched, work: Callable[[], T], limit_s: float, device: int) -> T:
+    """Make a call into sail, and stop waiting for one that hangs.
+
+    Args:
+        watched: The thread that makes it.
+        work: The call.
+        limit_s: Longest wait.
+        device: Which TPU, for messages.
+
+    Raises:
+        EngineError: It has not returned in time, or was given up.
+        Exception: What it raised.
+    """
+    try:
+        return watched.call(work, limit_s)
+    except Overdue as overdue:
+        raise EngineError(
+            f"device {device} has not answered within {limit_s:g} s and takes no further call. See what bm-smi and "
+            "dmesg say of it; a chip that hangs needs a reset by its driver, or a reboot"
+        ) from overdue
+    except GivenUp as given_up:
+        raise EngineError("the model was closed while it was at work; load it again") from given_up
+
+
+def _brought(sail: Any, path: Path, described: BmodelInfo, number: int, placed: bool) -> Tuple[EngineInfo, _Loaded]:
     """Load a model onto a device, and make sure that both are what they should be."""
     device = open_device(sail, number)
     if device.chip is not None and device.chip != described.chip:
@@ -163,18 +220,19 @@ def _brought(sail: Any, path: Path, described: BmodelInfo, number: int) -> Tuple
             f"folder {device.chip}, or run this one in the simulator",
             path,
         )
-    engine = _load(sail, path, device, described.chip)
-    graph, given, made = _described_by(engine, path)
-    _check_against_file(graph, given, made, described, path)
-    _check_types(given, made, described, path)
+    engine = _load(sail, path, device, described.chip, placed)
+    graph, given, made = described_by(engine, path)
+    check_against_file(graph, given, made, described, path)
+    check_types(given, made, described, path)
     info = EngineInfo("sail", described.chip, given, _taken_dtype(given), made)
     check_contract(info)
     return info, _with_tensors(sail, engine, graph, info, number)
 
 
-def _load(sail: Any, path: Path, device: Device, chip: str) -> Any:
+def _load(sail: Any, path: Path, device: Device, chip: str, placed: bool) -> Any:
     try:
-        return sail.Engine(str(path), device.number, sail.IOMode.SYSIO)
+        mode = sail.IOMode.SYSO if placed else sail.IOMode.SYSIO
+        return sail.Engine(str(path), device.number, mode)
     except Exception as error:
         causes = ["the runtime is older than the compiler that made the model", "the device's memory is full"]
         if device.chip is None:
@@ -201,72 +259,6 @@ def _with_tensors(sail: Any, engine: Any, graph: str, info: EngineInfo, device: 
             f"device {device} has no tensors for the model's input and output: {error}. Its memory is full, or this "
             "sail is older than those that are known; see what bm-smi and the doctor say"
         ) from error
-
-
-def _described_by(engine: Any, path: Path) -> Tuple[str, TensorInfo, TensorInfo]:
-    """Ask the engine for the graph's name, its input and its output."""
-    graphs = list(engine.get_graph_names())
-    inputs = [name for graph in graphs for name in engine.get_input_names(graph)]
-    outputs = [name for graph in graphs for name in engine.get_output_names(graph)]
-    check_single(path, len(graphs), len(inputs), len(outputs))
-    (graph,), (given,), (made,) = graphs, inputs, outputs
-    return (
-        graph,
-        TensorInfo(
-            name=given,
-            dtype=_dtype_name(engine.get_input_dtype(graph, given)),
-            shape=tuple(engine.get_input_shape(graph, given)),
-            scale=float(engine.get_input_scale(graph, given)),
-        ),
-        TensorInfo(
-            name=made,
-            dtype=_dtype_name(engine.get_output_dtype(graph, made)),
-            shape=tuple(engine.get_output_shape(graph, made)),
-            scale=float(engine.get_output_scale(graph, made)),
-        ),
-    )
-
-
-def _dtype_name(dtype: Any) -> str:
-    """``float32`` of ``sail.Dtype.BM_FLOAT32``."""
-    name = str(getattr(dtype, "name", dtype)).rpartition(".")[2]
-    return (name[3:] if name.startswith("BM_") else name).lower()
-
-
-def _check_against_file(graph: str, given: TensorInfo, made: TensorInfo, file: BmodelInfo, path: Path) -> None:
-    """Refuse a model that the runtime understands otherwise than the file says."""
-    stage = file.nets[0].stages[0]
-    pairs = [("the network's name", graph, file.nets[0].name)]
-    for what, said, written in (("input", given, stage.inputs[0]), ("output", made, stage.outputs[0])):
-        pairs += [(f"the {what}'s name", said.name, written.name)]
-        pairs += [(f"the {what}'s type", said.dtype, written.dtype)]
-        pairs += [(f"the {what}'s shape", str(list(said.shape)), str(list(written.shape)))]
-        if said.dtype not in _UNSCALED and not math.isclose(said.scale, written.scale, rel_tol=1e-6):
-            pairs += [(f"the {what}'s scale", f"{said.scale:.9g}", f"{written.scale:.9g}")]
-    wrong = [f"{what} is {said} to sail and {written} in the file" for what, said, written in pairs if said != written]
-    if wrong:
-        raise ModelError(
-            f"sail understands {path} otherwise than it is written: {'; '.join(wrong)}. The runtime does not fit the "
-            "compiler that made the model: update libsophon and sophon-sail together",
-            path,
-        )
-
-
-def _check_types(given: TensorInfo, made: TensorInfo, file: BmodelInfo, path: Path) -> None:
-    """Refuse an input that sail cannot feed, and an output that it cannot read back."""
-    stage = file.nets[0].stages[0]
-    remedy = "feed: compile it with a float32 input, or with the preprocessing fused (uint8)"
-    for tensor, written, known, does, cannot in (
-        (given, stage.inputs[0], _INPUT_DTYPES, "takes", remedy),
-        (made, stage.outputs[0], _OUTPUT_DTYPES, "gives", "read back: compile it with a float32 output"),
-    ):
-        scalable = tensor.dtype in _UNSCALED or (written.zero_point == 0 and tensor.scale > 0)
-        if tensor.dtype not in known or not scalable:
-            raise ModelError(
-                f"{path} {does} {tensor.dtype} with scale {tensor.scale:g} and zero point {written.zero_point}, which "
-                f"sail cannot {cannot}",
-                path,
-            )
 
 
 def _taken_dtype(given: TensorInfo) -> str:

@@ -12,6 +12,7 @@ from artifacts.release import Accuracy, Protocol, ReleaseRecord, VariantRecord
 from artifacts.schema import problems
 from artifacts.variant import CHIPS
 from inference.annotations import dataset_digest
+from inference.feeding import HOST
 from inference.validate import ValidationReport
 from settings.devices import Device, SimulatorDevice
 from tasks.devices.answers import Finding, Looked, Ran
@@ -28,6 +29,11 @@ _MAX_REASON = 600
 def engine_of(device: Device) -> str:
     """Return the engine that shall run the model on a device."""
     return "simulator" if isinstance(device, SimulatorDevice) else device.engine
+
+
+def preprocess_of(device: Device) -> str:
+    """Return what shall prepare the images on a device."""
+    return HOST if isinstance(device, SimulatorDevice) else device.preprocess
 
 
 def examined(name: str, device: Device, answer: Looked) -> Machine:
@@ -79,6 +85,7 @@ def checked_report(
     chosen: VariantRecord,
     images: ImageSet,
     log_path: Path,
+    preprocess: str = HOST,
 ) -> ValidationReport:
     """Read the report of a run, and make sure that it is about what was sent.
 
@@ -89,6 +96,7 @@ def checked_report(
         chosen: The model that was to be run.
         images: The images that it was to be run on.
         log_path: What the run printed.
+        preprocess: What was to prepare the images.
 
     Returns:
         The report.
@@ -109,6 +117,7 @@ def checked_report(
         "model": (setting.model_digest, chosen.blob.digest),
         "variant": (setting.variant, chosen.variant.path),
         "chip": (setting.chip, chosen.variant.chip),
+        "preprocessing": (setting.preprocess, preprocess),
         "release": (f"{setting.release} {setting.version}", f"{release.name} {release.version}"),
         "data set": (report.protocol.dataset_digest, sent),
     }

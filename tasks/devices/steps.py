@@ -21,12 +21,13 @@ from artifacts.registry import open_registry
 from artifacts.release import VariantRecord
 from artifacts.remote import evidence as remote_evidence
 from artifacts.store import Blob, ContentStore
+from inference.feeding import HOST
 from settings.devices import Device, SimulatorDevice
 from tasks.devices.answers import Looked, Ran
 from tasks.devices.choice import choose, wish_of
 from tasks.devices.link import Link, ask
 from tasks.devices.records import Delivered, Machine, Request, TakenRelease
-from tasks.devices.reports import checked_report, engine_of, evidence_from, examined
+from tasks.devices.reports import checked_report, engine_of, evidence_from, examined, preprocess_of
 from tasks.records import ImageSet
 from tasks.workspace import Workspace
 
@@ -154,10 +155,12 @@ def run_validation(
     arguments += ["--images", f"{place.data}/images", "--annotations", f"{place.data}/annotations.json"]
     arguments += ["--engine", engine_of(device)]
     arguments += [] if isinstance(device, SimulatorDevice) else ["--device", str(device.tpu)]
+    # Not where it is the host: older packages do not know the option.
+    arguments += [] if preprocess_of(device) == HOST else ["--preprocess", preprocess_of(device)]
     log.info("running %s on %s, %d images", chosen.variant.path, name, len(images.images))
     with _linked(name, device, workspace) as link:
         answer = ask(link, "run", *arguments, kind=Ran, timeout_s=device.run_timeout)
-        report = checked_report(name, answer, release.record, chosen, images, link.log_path)
+        report = checked_report(name, answer, release.record, chosen, images, link.log_path, preprocess_of(device))
     created = datetime.now(UTC).isoformat(timespec="seconds")
     return evidence_from(report, release.digest, name, created)
 

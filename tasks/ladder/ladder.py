@@ -154,8 +154,7 @@ def _devices(chip: str, devices: Sequence[Row]) -> Iterator[Row]:
     for preprocessing in ("host", "hardware"):
         here = [row for row in own if row.preprocessing == preprocessing and row.kind == "device"]
         name = f"{chip} on a device, {preprocessing} preprocessing"
-        absent = {"why": "this chip takes no raw pixels"} if (chip, preprocessing) == ("BM1684", "hardware") else {}
-        yield from here or [missing(name, "device", **absent, chip=chip, preprocessing=preprocessing)]
+        yield from here or [missing(name, "device", chip=chip, preprocessing=preprocessing)]
 
 
 def _start_with_losses(start: tuple[Row, ...]) -> tuple[Row, ...]:

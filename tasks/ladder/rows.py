@@ -35,7 +35,8 @@ class Row(Record):
         chip: None for the network before it was compiled.
         precision: None for the network before it was compiled, and for a device that measured nothing.
         device: Name of the device in the settings of whoever measured there.
-        preprocessing: Of a device: all of it on the host, or the arithmetic inside the bmodel.
+        preprocessing: Of a device: all of it on the host, or on the chip: the arithmetic, inside a bmodel that takes
+            raw pixels, or everything, by bmcv.
         measured: False where nothing is known; `remark` says why.
         compared: False where the numbers are of another protocol, data set or model; `remark` says which.
         images: How many the figures are over; of a simulator, how many it ran.

@@ -9,8 +9,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from artifacts.errors import BadVariant
 from artifacts.evidence import Evidence
 from artifacts.release import Protocol, ReleaseRecord, Variant
+from inference.feeding import HOST
 from settings.devices import SIMULATOR
 from tasks.ladder.rows import Row, counted, short
+
+
+class _Setting(BaseModel):
+    """What a report says of how it was made, beyond what evidence has of its own."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    preprocess: str = HOST
 
 
 class _Figures(BaseModel):
@@ -21,6 +30,7 @@ class _Figures(BaseModel):
     ap75: float | None = None
     by_size: dict[str, float | None] = Field(default_factory=dict)
     by_class: dict[str, float | None] = Field(default_factory=dict)
+    setting: _Setting = Field(default_factory=_Setting)
 
 
 def of_evidence(one: Evidence, record: ReleaseRecord) -> Row | None:
@@ -37,13 +47,14 @@ def of_evidence(one: Evidence, record: ReleaseRecord) -> Row | None:
         variant = Variant.from_path(one.variant)
     except BadVariant:
         return None
-    hardware = variant.io == "raw"
     refusal = incomparable(one, record)
     figures = _figures(one.report)
+    way = figures.setting.preprocess
+    hardware = variant.io == "raw" or way != HOST
     images = f"{counted(one.protocol.images)}, {one.place}, {one.created}"
     return Row(
         rung=f"{variant.chip} {variant.precision} {_place(one)} ({short(variant)}), "
-        f"{'hardware' if hardware else 'host'} preprocessing",
+        f"{'hardware' if hardware else 'host'} preprocessing{'' if way == HOST else f' ({way})'}",
         kind="device" if one.on_device else "simulator",
         chip=variant.chip,
         precision=variant.precision,

@@ -62,6 +62,15 @@ def test_a_report_of_another_model_is_refused(made: StandIn, found: Bench) -> No
         validated(found, local_device(made))
 
 
+def test_evidence_says_what_prepared_the_images(made: StandIn, found: Bench) -> None:
+    assert validated(found, local_device(made)).report["setting"]["preprocess"] == "host"
+    device = local_device(made).model_copy(update={"preprocess": "bmcv"})
+    assert validated(found, device).report["setting"]["preprocess"] == "bmcv"
+    made.switch("ignores-preprocess")
+    with pytest.raises(ReportRefused, match="about another preprocessing: host instead of bmcv"):
+        validated(found, device)
+
+
 def test_what_hangs_in_this_machine_is_ended_at_its_limit(made: StandIn, found: Bench) -> None:
     made.switch("hold")
     device = local_device(made).model_copy(update={"run_timeout": 5.0})

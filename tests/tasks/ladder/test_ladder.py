@@ -95,7 +95,8 @@ def test_what_a_chip_does_not_have_is_said_instead_of_not_measured() -> None:
     assert [one.chip for one in ladder.chips] == ["BM1684", "BM1684X"]
     assert by_name(ladder)["BM1684 fp16"].remark == "this chip has no fp16"
     assert by_name(ladder)["BM1684 int8"].remark == "not measured"
-    assert by_name(ladder)["BM1684 on a device, hardware preprocessing"].remark == "this chip takes no raw pixels"
+    # It takes no raw pixels, but has BMCV.
+    assert by_name(ladder)["BM1684 on a device, hardware preprocessing"].remark == "not measured"
     assert by_name(ladder)["BM1684 on a device, host preprocessing"].remark == "not measured"
 
 
@@ -105,6 +106,14 @@ def test_a_device_stands_on_the_interpreter_and_hardware_preprocessing_on_the_de
     assert (rows[BOARD].before, rows[BOARD].lost_before) == ("BM1684X int8", pytest.approx(0.01))
     assert (rows[BOARD_RAW].before, rows[BOARD_RAW].lost_before) == (BOARD, pytest.approx(0.01))
     assert rows[BOARD_RAW].lost == pytest.approx(0.08)
+
+
+def test_preprocessing_by_bmcv_is_a_rung_of_its_own_that_stands_on_the_device() -> None:
+    by_bmcv = evidence(INT8, 0.52, report={"setting": {"preprocess": "bmcv"}})
+    rows = by_name(of_release(record(), measured(), [by_bmcv, evidence(INT8, 0.54)]))
+    row = rows["BM1684X int8 on device board (1b), hardware preprocessing (bmcv)"]
+    assert (row.preprocessing, row.before, row.lost_before) == ("hardware", BOARD, pytest.approx(0.02))
+    assert rows[BOARD].preprocessing == "host"
 
 
 def test_hardware_preprocessing_alone_stands_on_the_interpreter_too() -> None:

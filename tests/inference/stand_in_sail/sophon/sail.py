@@ -2,8 +2,12 @@
 
 Signatures as in sophgo/sophon-sail, docs/source_en/module_python (sail.Engine.rst, sail.Tensor.rst, sail.Handle.rst,
 Basicfunction.rst, 0_enum_type); what these pages leave open as in its sources at release 3.10.7: a tensor takes only
-its own type and shape, and gives a copy, of float16 as uint16; `process` refuses tensors without memory on both sides.
-The model is read from the file's own description.
+its own type and shape, and gives a copy, of float16 as uint16; `process` refuses tensors without memory on both sides,
+and copies what goes in to the device in the mode SYSIO alone. The model is read from the file's own description.
+
+Of BMCV (sail.Bmcv.rst, sail.BMImage.rst, sail.PaddingAtrr.rst, src/cvwrapper.cpp; libsophon's bmvid/bmcv) scaling is
+`inference.bmcv.modelled`'s. It has the traps of the real one: the nearest pixel unless told otherwise, planes of B, G,
+R whatever went in, a `convert_to` that does nothing and says 0, and a decoder that does not turn images.
 """
 
 from __future__ import annotations
@@ -12,10 +16,12 @@ import enum
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional
 
+import cv2
 import numpy as np
 
 from artifacts.bmodel import TensorInfo, read_bmodel
 from artifacts.errors import BmodelError
+from inference.bmcv.modelled import resize_bilinear, resize_nearest
 
 __version__ = "master(20260101_000000)"
 
@@ -30,6 +36,12 @@ calls: List[Dict[str, np.ndarray]] = []
 
 loaded: List[str] = []
 """The files that were loaded."""
+
+decoded: List[int] = []
+"""How many bytes each image had that `Bmcv.imdecode` was given."""
+
+broken: Dict[str, BaseException] = {}
+"""What a method of `Bmcv` raises, by its name."""
 
 differs: Dict[str, Any] = {}
 """What an engine says instead of the truth: input_name, input_shape, input_dtype, input_scale, output_..., graphs."""
@@ -47,6 +59,10 @@ class SailTensorError(Exception):
     pass
 
 
+class SailBMImageError(Exception):
+    pass
+
+
 class Dtype(enum.Enum):
     BM_FLOAT32 = 0
     BM_FLOAT16 = 1
@@ -56,6 +72,25 @@ class Dtype(enum.Enum):
     BM_UINT16 = 5
     BM_INT32 = 6
     BM_UINT32 = 7
+
+
+class Format(enum.Enum):
+    FORMAT_RGB_PLANAR = 8
+    FORMAT_BGR_PLANAR = 9
+    FORMAT_RGB_PACKED = 10
+    FORMAT_BGR_PACKED = 11
+
+
+class ImgDtype(enum.Enum):
+    DATA_TYPE_EXT_FLOAT32 = 0
+    DATA_TYPE_EXT_1N_BYTE = 1
+    DATA_TYPE_EXT_1N_BYTE_SIGNED = 3
+
+
+class bmcv_resize_algorithm(enum.Enum):  # sail's name
+    BMCV_INTER_NEAREST = 0
+    BMCV_INTER_LINEAR = 1
+    BMCV_INTER_BICUBIC = 2
 
 
 class IOMode(enum.Enum):
@@ -97,6 +132,18 @@ class Tensor:
         self.whole = own_sys_data and own_dev_data
         # Where numpy has the type, but sail's bindings do not, their arrays are of uint16.
         self.stored = np.zeros(shape, {"float16": "uint16"}.get(name := dtype.name[3:].lower(), name))
+        self.on_device = np.zeros_like(self.stored)
+
+    def sync_s2d(self) -> None:
+        self.on_device[...] = self.stored
+
+    def sync_d2d(self, src: Tensor, offset_src: int, offset_dst: int, len: int) -> None:
+        if src.on_device.dtype != self.on_device.dtype:
+            raise SailTensorError("mismatch Tensor")
+        if offset_src + len > src.on_device.size or offset_dst + len > self.on_device.size:
+            raise SailTensorError("size out of range")
+        part = src.on_device.reshape(-1)[offset_src : offset_src + len]
+        self.on_device.reshape(-1)[offset_dst : offset_dst + len] = part
 
     def shape(self) -> List[int]:
         return list(self.stored.shape)
@@ -109,7 +156,7 @@ class Tensor:
         self.stored[...] = data
 
     def asnumpy(self) -> np.ndarray:
-        return self.stored.copy()
+        return (self.stored if self.whole else self.on_device).copy()
 
 
 class Engine:
@@ -174,8 +221,10 @@ class Engine:
             raise SailEngineError("bad input")
         if not made.whole or made_name != self._output.name or made.shape() != list(self._output.shape):
             raise SailEngineError("bad output")
-        calls.append({name: given.stored.copy()})
-        values = np.asarray((compute or self._count)(given.stored.copy()))
+        if self._mode is IOMode.SYSIO:
+            given.sync_s2d()
+        calls.append({name: given.on_device.copy()})
+        values = np.asarray((compute or self._count)(given.on_device.copy()))
         made.stored[...] = values.astype(np.float16).view(np.uint16) if self._output.dtype == "float16" else values
 
     @property
@@ -192,3 +241,108 @@ class Engine:
         count = np.arange(np.prod(self._output.shape[1:]), dtype=np.float64)
         values = (np.rint(sums)[:, None] + count[None, :]) % 100
         return np.asarray(values.reshape(self._output.shape))
+
+
+class PaddingAtrr:
+    def __init__(self, stx: int, sty: int, width: int, height: int, r: int, g: int, b: int) -> None:
+        if min(stx, sty, width, height, r, g, b) < 0:
+            raise TypeError("__init__(): incompatible constructor arguments")
+        self.at = (stx, sty, width, height)
+        self.bgr = (b, g, r)
+
+
+class BMImage:
+    def __init__(self, handle: Handle, h: int, w: int, format: Format, dtype: ImgDtype) -> None:
+        self._format, self._dtype = format, dtype
+        kind = {"FLOAT32": np.float32, "1N_BYTE": np.uint8, "1N_BYTE_SIGNED": np.int8}[dtype.name[14:]]
+        self.values = np.zeros((3, h, w) if "PLANAR" in format.name else (h, w, 3), kind)
+
+    def width(self) -> int:
+        return self.values.shape[2 if "PLANAR" in self._format.name else 1]
+
+    def height(self) -> int:
+        return self.values.shape[1 if "PLANAR" in self._format.name else 0]
+
+    def format(self) -> Format:
+        return self._format
+
+    def asmat(self) -> np.ndarray:
+        packed = self.values.transpose(1, 2, 0) if "PLANAR" in self._format.name else self.values
+        return np.ascontiguousarray(packed if "BGR" in self._format.name else packed[:, :, ::-1])
+
+
+class Bmcv:
+    def __init__(self, handle: Handle) -> None:
+        self._handle = handle
+
+    def get_bm_image_data_format(self, dtype: Dtype) -> ImgDtype:
+        names = {"FLOAT32": "FLOAT32", "UINT8": "1N_BYTE", "INT8": "1N_BYTE_SIGNED"}
+        return ImgDtype[f"DATA_TYPE_EXT_{names[dtype.name[3:]]}"]
+
+    def mat_to_bm_image(self, mat: np.ndarray) -> BMImage:
+        self._may("mat_to_bm_image")
+        if mat.dtype != np.uint8 or mat.ndim != 3 or mat.shape[2] != 3 or not mat.size:
+            raise TypeError("mat_to_bm_image(): incompatible function arguments")
+        return self._image(mat, Format.FORMAT_BGR_PACKED)
+
+    def imdecode(self, data_bytes: bytes) -> BMImage:
+        self._may("imdecode")
+        pixels = cv2.imdecode(np.frombuffer(data_bytes, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        if pixels is None:
+            raise SailBMImageError("Bmcv imdecode() failed!")
+        decoded.append(len(data_bytes))
+        return self._image(pixels, Format.FORMAT_BGR_PACKED)
+
+    def vpp_resize_padding(
+        self,
+        input: BMImage,
+        resize_w: int,
+        resize_h: int,
+        padding_in: PaddingAtrr,
+        resize_alg: bmcv_resize_algorithm = bmcv_resize_algorithm.BMCV_INTER_NEAREST,
+    ) -> BMImage:
+        self._may("vpp_resize_padding")
+        left, top, width, height = padding_in.at
+        if max(left, top, resize_w - left - width, resize_h - top - height) > 255 or min(width, height) < 8:
+            raise SailBMImageError("bmcv api fail")
+        linear = resize_alg is bmcv_resize_algorithm.BMCV_INTER_LINEAR
+        placed = np.empty((resize_h, resize_w, 3), np.uint8)
+        placed[...] = padding_in.bgr
+        resize = resize_bilinear if linear else resize_nearest
+        placed[top : top + height, left : left + width] = resize(input.asmat(), width, height)
+        kept = Format.FORMAT_RGB_PLANAR
+        return self._image(placed, kept if input.format() is kept else Format.FORMAT_BGR_PLANAR)
+
+    def convert_format(self, input: BMImage, image_format: Format = Format.FORMAT_BGR_PLANAR) -> BMImage:
+        self._may("convert_format")
+        return self._image(input.asmat(), image_format)
+
+    def convert_to(self, input: BMImage, output: BMImage, alpha_beta: Any) -> int:
+        self._may("convert_to")
+        (_, _), (_, _), (_, _) = alpha_beta
+        if input.format() is output.format() and input.values.shape == output.values.shape:
+            factors = np.array(alpha_beta, np.float32)
+            made = input.values * factors[:, :1, None] + factors[:, 1:, None]
+            if output.values.dtype != np.float32:
+                limits = np.iinfo(output.values.dtype)
+                made = np.clip(np.sign(made) * np.floor(np.abs(made) + np.float32(0.5)), limits.min, limits.max)
+            output.values[...] = made
+        return 0
+
+    def bm_image_to_tensor(self, image: BMImage) -> Tensor:
+        self._may("bm_image_to_tensor")
+        names = {"float32": "FLOAT32", "uint8": "UINT8", "int8": "INT8"}
+        shape = [1, *image.values.shape]
+        tensor = Tensor(self._handle, shape, Dtype[f"BM_{names[image.values.dtype.name]}"])
+        tensor.on_device = image.values.reshape(shape)
+        return tensor
+
+    def _image(self, packed: np.ndarray, format: Format) -> BMImage:
+        image = BMImage(self._handle, *packed.shape[:2], format, ImgDtype.DATA_TYPE_EXT_1N_BYTE)
+        pixels = packed if "BGR" in format.name else packed[:, :, ::-1]
+        image.values[...] = pixels.transpose(2, 0, 1) if "PLANAR" in format.name else pixels
+        return image
+
+    def _may(self, name: str) -> None:
+        if name in broken:
+            raise broken[name]

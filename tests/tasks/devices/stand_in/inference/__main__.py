@@ -43,6 +43,7 @@ def validate(arguments):
         parser.add_argument("--" + name, required=True, type=Path)
     parser.add_argument("--engine", required=True)
     parser.add_argument("--device", type=int)
+    parser.add_argument("--preprocess")
     options = parser.parse_args(arguments)
     release = json.loads((options.model.parents[1] / "release.json").read_text())
     path = "/".join(options.model.parts[-2:])
@@ -79,6 +80,8 @@ def validate(arguments):
         "images_per_second": 1.0,
         "unreadable": names[:1] if switch("unreadable") is not None else [],
     }
+    if options.preprocess and switch("ignores-preprocess") is None:
+        report["setting"]["preprocess"] = options.preprocess
     options.report.write_text(json.dumps(report))
     with (FOLDER / "runs").open("a") as log:
         log.write(f"end {path}\n")

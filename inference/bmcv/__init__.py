@@ -1,0 +1,1 @@
+"""Decoding and preprocessing on the device, by the vendor's BMCV."""

@@ -1,0 +1,103 @@
+"""`doctor --compare` over the stand-in for the vendor's module."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, List
+
+import cv2
+import numpy as np
+import pytest
+
+from inference.__main__ import main
+from tests.inference.scenes import find_white_boxes, write_scene_release, write_scenes
+
+
+@pytest.fixture
+def release(sail: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A release for scenes; beside it the folder `images`, PNG and JPEG."""
+    monkeypatch.setattr(sail, "compute", find_white_boxes)
+    images, annotations = write_scenes(tmp_path)
+    made = write_scene_release(tmp_path / "release", images, annotations)
+    for number in (1, 2):
+        pixels = np.zeros((127, 99, 3), np.uint8)
+        pixels[11:70, 13 * number : 13 * number + 41] = 255
+        assert cv2.imwrite(str(images / f"odd-{number}.jpg"), pixels)
+    return made
+
+
+def asked(release: Path, *more: str) -> List[str]:
+    return ["doctor", "--model", str(release), "--compare", str(release.parent / "images"), *more]
+
+
+def test_a_device_that_does_what_is_documented_passes(release: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(asked(release, "--json")) == 0
+    found = json.loads(capsys.readouterr().out)["comparison"]
+    assert (found["chip"], found["images"], found["decoded_there"], found["skipped"]) == ("BM1684X", 8, 2, [])
+    # The stand-in decodes with the same OpenCV, and scales by the model.
+    assert found["decoding"] == {"mean": 0, "largest": 0}
+    assert found["to_model"]["largest"] < 1e-3 and found["to_host"]["mean"] > 0.1
+    # A cat in each, and a dog without extent, which overlaps nothing.
+    assert (found["host_detections"], found["device_detections"], found["in_both"]) == (16, 16, 8)
+    assert 0.8 < found["iou"] < 1 and found["as_documented"]
+    assert found["host_ms"] > 0 and found["device_ms"] > 0 and "sail" in found["versions"]
+
+
+def test_it_is_told_in_words(release: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (release.parent / "images" / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    (release.parent / "images" / "wide.png").write_bytes(
+        cv2.imencode(".png", np.zeros((4, 90, 3), np.uint8))[1].tobytes()
+    )
+    assert main(asked(release)) == 0
+    out = capsys.readouterr().out
+    assert "8 images, BM1684X/centernet_int8_4b.bmodel on a BM1684X, prepared on the device:" in out
+    assert "2 of 8 images; pixels 0.000 (at most 0) pixel values apart" in out
+    assert "16 by the host's way, 16 by the device's, 8 in both (IoU 0." in out
+    assert "skipped        cut.png: " in out and "skipped        wide.png: an image of 90 x 4 pixels" in out
+    assert "does not do what" not in out
+
+
+@pytest.mark.parametrize("wrong", ["arithmetic that is not done", "planes in another order", "the nearest pixel"])
+def test_a_device_that_does_something_else_is_found_out(
+    sail: Any, release: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], wrong: str
+) -> None:
+    for file in (release.parent / "images").iterdir():
+        noise = np.random.default_rng(len(file.name)).integers(0, 256, (128, 128, 3), dtype=np.uint8)
+        file.write_bytes(cv2.imencode(file.suffix, noise)[1].tobytes())
+    if wrong == "arithmetic that is not done":
+        monkeypatch.setattr(sail.Bmcv, "convert_to", lambda *_: 0)
+    elif wrong == "planes in another order":
+        whole = sail.Bmcv.mat_to_bm_image
+        monkeypatch.setattr(sail.Bmcv, "mat_to_bm_image", lambda bmcv, mat: whole(bmcv, mat[:, :, ::-1]))
+    else:
+        monkeypatch.setitem(vars(sail), "resize_bilinear", sail.resize_nearest)
+    assert main(asked(release)) == 1
+    assert "The device does not do what its documentation says" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "broken, said",
+    [
+        ("no device", "Nothing was compared: there is no device to compare on"),
+        ("no images", "Nothing was compared: there is no image, folder or video"),
+        ("no image of use", "Nothing was compared: none of the 1 images can be compared"),
+    ],
+)
+def test_what_cannot_be_compared_is_an_answer_and_exit_status_1(
+    sail: Any,
+    release: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    broken: str,
+    said: str,
+) -> None:
+    images = release.parent / "few"
+    if broken == "no device":
+        sail.targets.clear()
+        monkeypatch.setattr("inference.doctor.simulator_python", lambda: Path("python"))
+    elif broken == "no image of use":
+        images.mkdir()
+        (images / "a.jpg").write_bytes(b"")
+    assert main(["doctor", "--model", str(release), "--compare", str(images)]) == 1
+    assert said in capsys.readouterr().out
