@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import sys
 import tempfile
@@ -16,7 +15,7 @@ from tasks.bundle import packages
 from tasks.bundle.inputs import PARENT, PROFILE, inputs_of
 from tasks.bundle.manifest import Manifest, this_host
 from tasks.bundle.pack import listed, pack
-from tasks.bundle.release import EXPECTED, copy_release, expected_of, layout_files
+from tasks.bundle.release import EXPECTED, copy_release, expected_text, layout_files
 from tasks.packages import device_package
 from tasks.toolchain.installer import PYTHON
 from tasks.toolchain.provision import Recipe, recipe_of
@@ -65,7 +64,7 @@ def build_bundle(
     if inputs.parent is not None:
         texts[PARENT] = inputs.parent
     if beside is not None:
-        texts[EXPECTED] = json.dumps(expected_of(beside), indent=1) + "\n"
+        texts[EXPECTED] = expected_text(beside)
     host = this_host()
     with tempfile.TemporaryDirectory() as scratch:
         for name, text in texts.items():

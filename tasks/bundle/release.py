@@ -87,6 +87,11 @@ def expected_of(reference: Reference) -> dict[str, str]:
         return dict(sorted(_bmodels(registry, index).items()))
 
 
+def expected_text(reference: Reference) -> str:
+    """Return what `expected_of` gives as a bundle carries it; raises the same."""
+    return json.dumps(expected_of(reference), indent=1) + "\n"
+
+
 def compare(expected: Mapping[str, str], built: Mapping[str, str]) -> Comparison:
     """Compare bmodels by digest.
 
@@ -112,7 +117,7 @@ def told(found: Comparison) -> str:
 
 
 def read_expected(path: Path) -> dict[str, str]:
-    """Read what `expected_of` gave and a bundle brought."""
+    """Read what `expected_text` wrote and a bundle brought."""
     return {str(name): str(digest) for name, digest in json.loads(path.read_text()).items()}
 
 

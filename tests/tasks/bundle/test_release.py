@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from artifacts import layout
+from artifacts.errors import DamagedBlob, UnknownTag
+from artifacts.reference import parse_reference
+from tasks.bundle.release import TAG, compare, copy_release, expected_of, layout_files, told
+from tests.artifacts.layouts import blob_path, publish
+
+
+def test_a_release_arrives_alone_and_with_its_own_digest(tmp_path: Path) -> None:
+    published = publish(tmp_path / "registry")
+    publish(tmp_path / "registry", "2.0.0")
+    copied = tmp_path / "copy"
+    assert copy_release(parse_reference(f"oci:{tmp_path / 'registry'}:1.0.0"), copied) == published.digest
+    assert layout.tags(copied) == {TAG: published.digest, "1.0.0": published.digest}
+    assert layout.check(copied) == []
+
+
+def test_the_files_of_a_layout_are_all_that_it_takes_to_carry_it(tmp_path: Path) -> None:
+    publish(tmp_path / "registry")
+    reference = parse_reference(f"oci:{tmp_path / 'registry'}:1.0.0")
+    copy_release(reference, tmp_path / "copy")
+    for name, path in layout_files(tmp_path / "copy").items():
+        (tmp_path / "there" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "there" / name).write_bytes(path.read_bytes())
+    assert expected_of(parse_reference(f"oci:{tmp_path / 'there'}:{TAG}")) == expected_of(reference)
+    assert layout.check(tmp_path / "there") == []
+
+
+def test_a_release_by_digest_is_found_again_under_the_bundles_name(tmp_path: Path) -> None:
+    published = publish(tmp_path / "registry")
+    copy_release(parse_reference(f"oci:{tmp_path / 'registry'}@{published.digest}"), tmp_path / "copy")
+    assert layout.tags(tmp_path / "copy") == {TAG: published.digest}
+
+
+def test_a_damaged_release_does_not_travel(tmp_path: Path) -> None:
+    publish(tmp_path / "registry")
+    reference = parse_reference(f"oci:{tmp_path / 'registry'}:1.0.0")
+    damaged = blob_path(tmp_path / "registry", next(iter(expected_of(reference).values())))
+    damaged.write_bytes(b"x" * damaged.stat().st_size)
+    with pytest.raises(DamagedBlob):
+        copy_release(reference, tmp_path / "copy")
+
+
+def test_a_release_that_is_not_there_is_told(tmp_path: Path) -> None:
+    publish(tmp_path / "registry")
+    with pytest.raises(UnknownTag):
+        copy_release(parse_reference(f"oci:{tmp_path / 'registry'}:3.0.0"), tmp_path / "copy")
+
+
+def test_bmodels_are_compared_by_their_bytes() -> None:
+    found = compare({"a": "1", "b": "2", "c": "3"}, {"a": "1", "b": "4", "d": "5"})
+    assert (found.same, found.different, found.missing) == (("a",), ("b",), ("c",))
+    assert told(found).splitlines()[0].startswith("1 of 3 bmodels")
+    assert "other bytes: b" in told(found) and "not built here: c" in told(found)
