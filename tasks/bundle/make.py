@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import sys
 import tempfile
 from pathlib import Path
@@ -121,9 +120,13 @@ def device_bundle(release: Reference, target: packages.Target, path: Path) -> Ma
 
 
 def build_wheels() -> dict[str, Path]:
-    """Collect the packages of this environment, as they are installed: name in the bundle to wheel."""
-    pins = packages.installed_pins(Path(sys.executable))
-    kept = WHEELS / f"build-{this_host().python}-{platform.machine()}"
+    """Collect what `make` installs into the build environment: name in the bundle to wheel."""
+    # Not what is installed here: that may be older than the lists, and the other machine goes by the lists.
+    host = this_host()
+    constraints = (PROJECT / "constraints.txt").read_text().splitlines()
+    target = packages.Target(host.python, host.machine, host.glibc)
+    pins = packages.resolved_pins([f"-r {PROJECT / 'requirements-dev.txt'}"], constraints, target)
+    kept = WHEELS / f"build-{host.python}-{host.machine}"
     found = packages.collect_here(pins, packages.helper(Path(sys.executable), kept / "pip"), kept)
     return {f"wheels/build/{name}": path for name, path in found.items()}
 
@@ -133,7 +136,7 @@ def toolchain_wheels(recipe: Recipe, python: Path | None) -> dict[str, Path]:
     host = this_host()
     target = packages.Target(PYTHON, host.machine, host.glibc)
     pins = packages.resolved_pins(recipe.requirements, recipe.constraints, target)
-    kept = WHEELS / f"toolchain-{PYTHON}-{platform.machine()}"
+    kept = WHEELS / f"toolchain-{PYTHON}-{host.machine}"
     found = packages.collect_here(pins, packages.helper(packages.compilers_python(python), kept / "pip"), kept)
     return {f"wheels/toolchain/{name}": path for name, path in found.items()}
 

@@ -59,18 +59,6 @@ class Target(NamedTuple):
         return tuple(tags)
 
 
-def installed_pins(python: Path) -> tuple[str, ...]:
-    """Return which packages an environment holds, as `name==version`.
-
-    Raises:
-        BundleNotMade: It cannot be asked, or holds something that no index has.
-    """
-    lines = _run([uv.find_uv_bin(), "pip", "freeze", "--python", str(python)]).splitlines()
-    if other := [line for line in lines if not _PIN.fullmatch(line)]:
-        raise BundleNotMade(f"The environment holds what no index has: {', '.join(other[:5])}. Make it anew.")
-    return tuple(lines)
-
-
 def resolved_pins(requirements: Iterable[str], constraints: Iterable[str], target: Target) -> tuple[str, ...]:
     """Let uv choose versions for a Python and a machine that need not be these.
 

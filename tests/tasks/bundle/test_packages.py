@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tasks.bundle import packages
-from tasks.bundle.packages import Target, collect_for, collect_here, installed_pins, wheel_of
+from tasks.bundle.packages import Target, collect_for, collect_here, wheel_of
 from tasks.errors import BundleNotMade
 
 WHEELS = [
@@ -75,12 +75,6 @@ def test_only_what_is_missing_is_asked_for(tmp_path: Path, monkeypatch: pytest.M
     found = collect_for(["a==1", "b==2"], Target("3.8", "aarch64"), tmp_path)
     assert asked == ["b==2"]
     assert sorted(found) == ["a-1-py3-none-any.whl", "b-2-py3-none-any.whl"]
-
-
-def test_an_environment_with_a_package_that_no_index_has_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packages, "_run", lambda command: "a==1\n-e file:///home/somebody/mine\n")
-    with pytest.raises(BundleNotMade, match="file:///home/somebody/mine"):
-        installed_pins(Path(sys.executable))
 
 
 def test_a_program_that_fails_is_told_by_its_last_words_without_noise_and_passwords(tmp_path: Path) -> None:
