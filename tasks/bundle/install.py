@@ -46,7 +46,7 @@ def main(arguments: list[str]) -> int:
         print("error: pip could not install the packages; what it said stands above", file=sys.stderr)
         return FAILED
     print("installed. The release is pulled from here (--chip, --precision, --batch choose the model):")
-    print("  {} -m inference pull oci:{}:bundled".format(sys.executable, HERE / "release"))
+    print("  {} -m inference pull oci:{}".format(sys.executable, HERE / "release" / manifest["profile"]))
     return DONE
 
 

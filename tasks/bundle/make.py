@@ -103,13 +103,13 @@ def device_bundle(release: Reference, target: packages.Target, path: Path) -> Ma
         pins = packages.resolved_pins([f"{name}[signatures] @ {wheel.as_uri()}"], (), target)
         kept = WHEELS / f"device-{target.python}-{target.machine}"
         files = {f"wheels/{one}": at for one, at in packages.collect_for(pins, target, kept).items()}
-        digest = copy_release(release, Path(scratch) / "release")
+        subject = copy_release(release, Path(scratch) / "release")
         files |= {f"release/{one}": at for one, at in layout_files(Path(scratch) / "release").items()}
         files |= {f"wheels/{wheel.name}": wheel, INSTALLER.name: INSTALLER}
         manifest = Manifest(
             kind="device",
             project=version,
-            profile=digest,
+            profile=f"{subject.record.name}:{subject.record.version}",
             toolchain="",
             machine=target.machine,
             glibc=target.glibc,

@@ -49,7 +49,7 @@ class Manifest(NamedTuple):
     Attributes:
         kind: `build` or `device`.
         project: Version of the project.
-        profile: The profile that is built; the release's digest in a device bundle.
+        profile: The profile that is built; in a device bundle the release as `name:version`.
         toolchain: Version of the compiler; empty in a device bundle.
         machine: Such as `x86_64` or `aarch64`.
         glibc: The oldest C library that the packages run with, such as `2.36`.

@@ -7,18 +7,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from artifacts.attachments import LayoutPlace, read_envelope
 from artifacts.layout import retag, store_of
 from artifacts.layout_index import make_layout
-from artifacts.layout_tags import changes_for
-from artifacts.oci import MAX_MANIFEST_BYTES, Built, read_index, read_manifest
+from artifacts.layout_tags import changes_for, signature_tag
+from artifacts.oci import MAX_MANIFEST_BYTES, Built, check_title, read_index, read_manifest
 from artifacts.reference import Reference
 from artifacts.registry import Registry, open_registry
-from artifacts.release import MAX_RECORD_BYTES
+from tasks.signing import Subject, subject_at
 
-TAG = "bundled"
 EXPECTED = "expected.json"
 _SUFFIX = ".bmodel"
-_SCRATCH = ("index.json", "oci-layout")
+_OWN = ("index.json", "oci-layout")
 
 
 class Comparison(NamedTuple):
@@ -35,44 +35,47 @@ class Comparison(NamedTuple):
     missing: tuple[str, ...]
 
 
-def copy_release(reference: Reference, folder: Path) -> str:
-    """Copy one release into a layout, from a layout or a server; every byte is hashed.
+def copy_release(reference: Reference, folder: Path) -> Subject:
+    """Copy one release with its signature into a layout, from a layout or a server; every byte is hashed.
 
     Args:
         reference: Which.
-        folder: The layout to make. It gets the tag `bundled`, and the reference's own where that is a tag.
+        folder: Where the layout is made: under the name of the release, which is what signatures name, and with its
+            version as the only tag.
 
     Returns:
-        The release's digest.
+        The release.
 
     Raises:
         UnknownTag: There is no such release.
         RegistryError: It cannot be read.
+        ReleaseError: Its record cannot be used.
         StoreError: Bytes are missing or damaged, or the folder cannot be written.
     """
-    make_layout(folder)
-    store = store_of(folder)
     with open_registry(reference) as registry:
-        digest, index = registry.resolve(reference.name)
-        manifests, record = {}, b""
-        for child in read_index(index):
-            manifests[child.chip] = registry.read(child.blob, MAX_MANIFEST_BYTES)
-            manifest = read_manifest(manifests[child.chip], child.chip)
-            record = registry.read(manifest.record, MAX_RECORD_BYTES)
-            for blob in manifest.files.values():
-                registry.fetch(blob, store)
-    built = Built(index, manifests, record)
-    for data in (record, *manifests.values(), index):
+        subject = subject_at(registry, reference.name)
+        root = folder / check_title(subject.record.name)
+        make_layout(root)
+        store = store_of(root)
+        manifests = [read_manifest(data, chip) for chip, data in subject.manifests.items()]
+        for blob in {blob for one in manifests for blob in (one.record, *one.files.values())}:
+            registry.fetch(blob, store)
+        signature = read_envelope(registry, signature_tag(subject.digest))
+    for data in (*subject.manifests.values(), subject.index_json):
         store.put_bytes(data)
     store.settle()
-    retag(folder, changes_for(built, [TAG] if reference.by_digest else [TAG, reference.name]))
-    return digest
+    built = Built(subject.index_json, dict(subject.manifests), b"")
+    retag(root, changes_for(built, [subject.record.version]))
+    if signature is not None:
+        LayoutPlace(root).write(signature_tag(subject.digest), signature)
+    return subject
 
 
 def layout_files(folder: Path) -> dict[str, Path]:
-    """Return what of a layout makes it one: its two files and the blobs, by name below it."""
-    blobs = sorted(path for path in (folder / "blobs").rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): path for path in [*(folder / name for name in _SCRATCH), *blobs]}
+    """Return what of the layouts below a folder makes them such: two files and the blobs, by name below it."""
+    found = sorted(path for path in folder.rglob("*") if path.is_file())
+    names = {path.relative_to(folder).as_posix(): path for path in found}
+    return {name: path for name, path in names.items() if path.name in _OWN or "/blobs/sha256/" in name}
 
 
 def expected_of(reference: Reference) -> dict[str, str]:

@@ -43,7 +43,9 @@ def wheel(folder: Path) -> Path:
 def board(tmp_path: Path) -> Path:
     """A device bundle, unpacked as its page says."""
     files = {f"wheels/{WHEEL}": wheel(tmp_path), INSTALLER.name: INSTALLER}
-    manifest = Manifest("device", "0.0.1", "", "", platform.machine(), "2.17", {"device": HERE}, listed(files))
+    manifest = Manifest(
+        "device", "0.0.1", "centernet:1.0.0", "", platform.machine(), "2.17", {"device": HERE}, listed(files)
+    )
     pack(manifest, files, tmp_path / "device.tar")
     with tarfile.open(tmp_path / "device.tar") as tar:
         tar.extractall(tmp_path / "bundle", filter="data")
@@ -67,7 +69,7 @@ def test_a_board_without_a_network_installs_from_its_bundle_alone(board: Path, t
     done = in_no_network([sys.executable, str(board / "install.py"), "--target", str(target)])
     assert done.returncode == 0, done.stderr
     assert (target / "only_in_a_test.py").is_file()
-    assert f"oci:{board / 'release'}:bundled" in done.stdout
+    assert f"oci:{board / 'release' / 'centernet:1.0.0'}" in done.stdout
 
 
 def test_the_installer_in_the_bundle_finds_what_is_damaged(board: Path, tmp_path: Path) -> None:

@@ -5,36 +5,56 @@ from pathlib import Path
 import pytest
 
 from artifacts import layout
-from artifacts.errors import DamagedBlob, UnknownTag
+from artifacts.attachments import LayoutPlace
+from artifacts.errors import DamagedBlob, NotSigned, UnknownTag
 from artifacts.reference import parse_reference
-from tasks.bundle.release import TAG, compare, copy_release, expected_of, layout_files, told
+from artifacts.registry import open_registry
+from inference.deploy.trust import Trust, trusted_name
+from tasks.bundle.release import compare, copy_release, expected_of, layout_files, told
+from tasks.signing import sign_release, subject_at
+from tests.artifacts.keys import key, signer
 from tests.artifacts.layouts import blob_path, publish
+from tests.artifacts.releases import record
+
+NAME = record().name
 
 
 def test_a_release_arrives_alone_and_with_its_own_digest(tmp_path: Path) -> None:
-    published = publish(tmp_path / "registry")
+    published = publish(tmp_path / "registry", "1.0.0", "1.0.0", "latest")
     publish(tmp_path / "registry", "2.0.0")
-    copied = tmp_path / "copy"
-    assert copy_release(parse_reference(f"oci:{tmp_path / 'registry'}:1.0.0"), copied) == published.digest
-    assert layout.tags(copied) == {TAG: published.digest, "1.0.0": published.digest}
-    assert layout.check(copied) == []
+    assert copy_release(parse_reference(f"oci:{tmp_path / 'registry'}:latest"), tmp_path).digest == published.digest
+    assert layout.tags(tmp_path / NAME) == {"1.0.0": published.digest}
+    assert layout.check(tmp_path / NAME) == []
 
 
 def test_the_files_of_a_layout_are_all_that_it_takes_to_carry_it(tmp_path: Path) -> None:
-    publish(tmp_path / "registry")
-    reference = parse_reference(f"oci:{tmp_path / 'registry'}:1.0.0")
+    published = publish(tmp_path / "registry")
+    reference = parse_reference(f"oci:{tmp_path / 'registry'}@{published.digest}")
     copy_release(reference, tmp_path / "copy")
     for name, path in layout_files(tmp_path / "copy").items():
         (tmp_path / "there" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "there" / name).write_bytes(path.read_bytes())
-    assert expected_of(parse_reference(f"oci:{tmp_path / 'there'}:{TAG}")) == expected_of(reference)
-    assert layout.check(tmp_path / "there") == []
+    assert expected_of(parse_reference(f"oci:{tmp_path / 'there' / NAME}:1.0.0")) == expected_of(reference)
+    assert layout.check(tmp_path / "there" / NAME) == []
+    assert {path.name for path in (tmp_path / "there" / NAME).iterdir()} == {"oci-layout", "index.json", "blobs"}
 
 
-def test_a_release_by_digest_is_found_again_under_the_bundles_name(tmp_path: Path) -> None:
-    published = publish(tmp_path / "registry")
-    copy_release(parse_reference(f"oci:{tmp_path / 'registry'}@{published.digest}"), tmp_path / "copy")
-    assert layout.tags(tmp_path / "copy") == {TAG: published.digest}
+def test_a_board_that_pins_keys_takes_the_copy_of_a_signed_release_and_no_other(tmp_path: Path) -> None:
+    publish(tmp_path / "registry")
+    publish(tmp_path / "registry", "2.0.0")
+    place = LayoutPlace(tmp_path / "registry")
+    sign_release(place, subject_at(place.registry, "1.0.0"), [signer("ours")])
+    for version in ("1.0.0", "2.0.0"):
+        copy_release(parse_reference(f"oci:{tmp_path / 'registry'}:{version}"), tmp_path / version)
+
+    def trusted(version: str) -> str:
+        reference = parse_reference(f"oci:{tmp_path / version / NAME}:{version}")
+        with open_registry(reference) as registry:
+            return trusted_name(registry, reference, Trust((key("ours"),)), tmp_path)
+
+    assert trusted("1.0.0").startswith("sha256:")
+    with pytest.raises(NotSigned):
+        trusted("2.0.0")
 
 
 def test_a_damaged_release_does_not_travel(tmp_path: Path) -> None:
