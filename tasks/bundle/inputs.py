@@ -11,7 +11,7 @@ from typing import NamedTuple
 from artifacts.digest import digest_file
 from settings.load import PROFILES
 from settings.model import Settings
-from settings.sources import GeneratedSource, ImageSource, LabelledSource
+from settings.sources import CocoSource, FolderSource, GeneratedSource
 from tasks.errors import BundleNotMade
 from tasks.gather import collect_folders, download_coco
 from tasks.records import ImageSet
@@ -108,12 +108,11 @@ def names_of(images: ImageSet, purpose: str) -> Mapping[str, str]:
 
 
 def _images(
-    source: ImageSource | LabelledSource, limit: int | None, purpose: str, seed: int, workspace: Workspace
+    source: CocoSource | FolderSource, limit: int | None, purpose: str, seed: int, workspace: Workspace
 ) -> ImageSet:
     # The tasks' own functions: no flow and no server is needed to read files.
-    if source.kind == "coco":
+    if isinstance(source, CocoSource):
         return download_coco.fn(source, limit, purpose, seed, workspace)
-    assert source.kind == "folder"
     return collect_folders.fn(source, purpose, workspace)
 
 

@@ -20,7 +20,7 @@ from artifacts.strict_json import decoded
 NAME = "bundle.json"
 SCHEMA = 1
 MAX_BYTES = 16 << 20
-MAX_FILES = 100_000
+MAX_FILES = 60_000
 
 _LONGEST_NAME = 400
 _LONGEST_PART = 200

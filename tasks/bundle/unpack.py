@@ -20,7 +20,19 @@ from artifacts.files import atomic_write, free_bytes, locked, storage_errors
 from tasks.bundle.manifest import MAX_BYTES, NAME, BundledFile, Host, Manifest, encoded, parse, unfit
 from tasks.errors import BundleRefused
 
+MAX_HEADER_BYTES = 64 << 10
+
 _OTHER_MACHINE = "Make a bundle for this machine, or use another Python (make build PYTHON=...)."
+
+
+class _Header(tarfile.TarInfo):
+    """A header whose extension, such as a long name, is no larger than ours are: tarfile reads it into memory."""
+
+    def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
+        if self.type not in tarfile.REGULAR_TYPES and self.size > MAX_HEADER_BYTES:
+            raise tarfile.HeaderError("a header is too large")
+        found: tarfile.TarInfo = super()._proc_member(tar)  # type: ignore[misc]
+        return found
 
 
 class Unpacked(NamedTuple):
@@ -99,9 +111,9 @@ def _unpacked(tar: tarfile.TarFile, path: Path, folder: Path, manifest: Manifest
 def _opened(path: Path) -> Iterator[tarfile.TarFile]:
     try:
         # Without a colon tarfile would look for compression; nothing of ours is compressed.
-        with tarfile.open(path, mode="r:") as tar:
+        with tarfile.open(path, mode="r:", tarinfo=_Header) as tar:
             yield tar
-    except (tarfile.TarError, OSError) as error:
+    except (tarfile.TarError, OSError, RecursionError) as error:
         if isinstance(error, OSError) and error.filename not in (str(path), None):
             raise
         raise BundleRefused(path, [f"it cannot be read as a bundle ({_said(error)})"]) from error
@@ -121,7 +133,7 @@ def _manifest(tar: tarfile.TarFile, path: Path) -> Manifest:
 def _next(tar: tarfile.TarFile, path: Path) -> tarfile.TarInfo | None:
     try:
         member = tar.next()
-    except (tarfile.TarError, OSError, ValueError) as error:
+    except (tarfile.TarError, OSError, ValueError, RecursionError) as error:
         raise BundleRefused(path, [f"it is damaged or cut short ({_said(error)})"]) from error
     tar.members = []  # type: ignore[attr-defined]  # it would keep them all
     return member

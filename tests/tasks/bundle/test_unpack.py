@@ -10,7 +10,7 @@ from tasks.bundle import pack as packing
 from tasks.bundle import unpack as unpacking
 from tasks.bundle.manifest import NAME, encoded
 from tasks.bundle.pack import listed
-from tasks.bundle.unpack import read_manifest, unpack
+from tasks.bundle.unpack import MAX_HEADER_BYTES, read_manifest, unpack
 from tasks.errors import BundleNotMade, BundleRefused
 from tests.tasks.bundle.tars import CONTENTS, HOST, bundle, entries, manifest_of, plain, written
 
@@ -114,6 +114,20 @@ def test_a_name_in_the_manifest_that_leads_out_is_refused(tmp_path: Path) -> Non
     head = encoded(manifest_of(entries(PLAIN))).replace(b'"a"', b'"../a"')
     refused(written(tmp_path / "t", head, [plain("../a", b"first")]), tmp_path / "out", "no name of a file")
     assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE])
+def test_a_header_that_would_fill_the_memory_is_refused(tmp_path: Path, kind: bytes) -> None:
+    member, data = plain("long", b"x" * (MAX_HEADER_BYTES + 1))
+    member.type = kind
+    path = written(tmp_path / "t", manifest_of(entries(PLAIN)), [(member, data), plain("a", b"first")])
+    refused(path, tmp_path / "out", "a header is too large")
+
+
+def test_headers_about_headers_without_end_are_refused(tmp_path: Path) -> None:
+    member, data = plain("long", b"x\0")
+    member.type = tarfile.GNUTYPE_LONGNAME
+    refused(written(tmp_path / "t", manifest_of(entries(PLAIN)), [(member, data)] * 3000), tmp_path / "out", "recursion")
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.3, 0.6, 0.85])
