@@ -127,7 +127,9 @@ def test_a_header_that_would_fill_the_memory_is_refused(tmp_path: Path, kind: by
 def test_headers_about_headers_without_end_are_refused(tmp_path: Path) -> None:
     member, data = plain("long", b"x\0")
     member.type = tarfile.GNUTYPE_LONGNAME
-    refused(written(tmp_path / "t", manifest_of(entries(PLAIN)), [(member, data)] * 3000), tmp_path / "out", "recursion")
+    refused(
+        written(tmp_path / "t", manifest_of(entries(PLAIN)), [(member, data)] * 3000), tmp_path / "out", "recursion"
+    )
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.3, 0.6, 0.85])
