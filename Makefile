@@ -1,4 +1,7 @@
 # make build [PROFILE=sample|coco|PATH.toml] [ARGS="--set key=value --explain"]
+# make build BUNDLE=FILE           the same without any network, from what `make bundle` packed elsewhere
+# make bundle [PROFILE=sample] [ARGS="--beside oci:build/registry/centernet:latest"]  packs all that a build takes into build/bundle.tar
+# make device-bundle [PYTHON=3.8 MACHINE=aarch64] [RELEASE=REF]  packs a release and all that a board installs into build/device-bundle.tar
 # make test
 # make serve, make serve-stop      a server with its pages, a worker and the deployments, in the background
 # make bench [ONLY=host] [VENDOR=sophon-demo/sample/CenterNet]   measures, and writes docs/benchmarks.md, calibration.md and heads.md
@@ -10,16 +13,38 @@
 # make clean-store [ARGS=--yes]    what nothing needs any more: says what it would free, removes it with --yes
 # make verify-store [ARGS=--json]  hashes and reads all that builds left: says what decayed, and what becomes of it
 
-PROFILE ?= sample
+# Of the environment here; for a device bundle it is the board's, a version.
 PYTHON ?= python3
+MACHINE ?= aarch64
+ifneq ($(filter device-bundle,$(MAKECMDGOALS)),)
+BOARD_PYTHON := $(if $(filter command,$(firstword $(origin PYTHON))),$(PYTHON),3.8)
+override PYTHON := python3
+endif
 VENV := .venv
 # Laid out like COCO: train2017/ and annotations/instances_train2017.json.
 PHOTOGRAPHS ?= ../shared/coco-mini
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
+# Packages, weights and images come from a bundle alone: no index, no cache, no settings of this machine's installers.
+ifdef BUNDLE
+UNPACKED := build/bundle
+PROFILE := $(UNPACKED)/profile.toml
+WHEELS := $(CURDIR)/$(UNPACKED)/wheels
+unexport UV_INDEX UV_DEFAULT_INDEX UV_INDEX_URL UV_EXTRA_INDEX_URL UV_TORCH_BACKEND UV_CONFIG_FILE
+unexport PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_CONSTRAINT PIP_REQUIREMENT
+export PIP_CONFIG_FILE := /dev/null
+export PIP_NO_INDEX := 1
+export PIP_FIND_LINKS := $(WHEELS)/build
+export UV_NO_CONFIG := 1
+export UV_OFFLINE := 1
+export UV_PYTHON_DOWNLOADS := never
+export UV_FIND_LINKS := $(WHEELS)/build,$(WHEELS)/toolchain
+else
+PROFILE ?= sample
 # uv does not read pip's settings: pass on where local packages lie.
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
+endif
 
 # The oldest Python that a board has: one of pyenv's, else uv looks for it and brings it.
 DEVICE_PYTHON ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.8.*/bin/python) 3.8)
@@ -28,10 +53,29 @@ DEVICE := .venv-device
 # Most tests of flows wait for a server: four processes on two cores take a quarter of the time of one. A file stays together.
 PARALLEL ?= -n 4 --dist loadfile
 
-.PHONY: build serve serve-stop clean-store verify-store release-notes photographs bench reliability audit fuzz test test-quick test-compiler test-device wheel lint clean
+.PHONY: build bundle device-bundle unpacked serve serve-stop clean-store verify-store release-notes photographs bench reliability audit fuzz test test-quick test-compiler test-device wheel lint clean
 
 build: $(READY)
 	$(RUN) -m flows.build --profile $(PROFILE) $(ARGS)
+ifdef BUNDLE
+	@test ! -f $(UNPACKED)/expected.json || $(RUN) -m flows.bundle compare
+endif
+
+bundle: $(READY)
+	$(RUN) -m flows.bundle build --profile $(PROFILE) $(ARGS)
+
+device-bundle: $(READY)
+	$(RUN) -m flows.bundle device --python $(BOARD_PYTHON) --machine $(MACHINE) $(if $(RELEASE),--release $(RELEASE)) $(ARGS)
+
+# Needs nothing but Python itself: there is no environment yet. What is there already is hashed and kept.
+unpacked:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed, $(PYTHON) is older: make build PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m flows.unbundle $(BUNDLE) --to $(UNPACKED)
+
+ifdef BUNDLE
+$(READY): | unpacked
+endif
 
 serve: $(READY)
 	$(RUN) -m flows.serve start $(ARGS)

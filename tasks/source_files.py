@@ -30,7 +30,7 @@ def obtain(source: FileSource, workspace: Workspace) -> Path:
     Raises:
         DownloadError: No mirror gave the right bytes.
     """
-    if _ships(source):
+    if ships(source):
         return _shipped(source)
     name, kept = _name(source), kept_at(source, workspace)
     wanted = Source(name=name, recorded_as=kept.name, mirrors=source.mirrors, size=source.size, digest=source.digest)
@@ -47,7 +47,7 @@ def check_here(source: FileSource, workspace: Workspace) -> None:
     Raises:
         SourceUnavailable: It was never downloaded, and none of its mirrors, all of them paths, can be read.
     """
-    if _ships(source):
+    if ships(source):
         _shipped(source)
         return
     if kept_at(source, workspace).exists():
@@ -78,7 +78,8 @@ def kept_at(source: FileSource, workspace: Workspace) -> Path:
     return Path(workspace.cache) / "downloads" / f"{prefix}-{_name(source)}"
 
 
-def _ships(source: FileSource) -> bool:
+def ships(source: FileSource) -> bool:
+    """Tell whether a file is part of the project, so that it is used in its place."""
     # The settings let no other source be without a digest.
     return source.digest is None and not source.record_first_use
 

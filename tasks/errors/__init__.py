@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from tasks.errors.base import TaskError
 from tasks.errors.build import GateFailed, KeyFailure, NotEnoughSpace
+from tasks.errors.bundle import BundleError, BundleNotMade, BundleRefused
 from tasks.errors.data import (
     BadAnnotations,
     BadImage,
@@ -77,6 +78,9 @@ __all__ = [
     "BadAnnotations",
     "BadImage",
     "BadLockFile",
+    "BundleError",
+    "BundleNotMade",
+    "BundleRefused",
     "CalibrationRefused",
     "CheckpointError",
     "CommandError",

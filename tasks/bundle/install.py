@@ -1,0 +1,95 @@
+"""Install a device bundle on a board without a network: python3 install.py
+
+Lies in the bundle and needs nothing but Python 3.8 or newer with pip; run it from the folder that the tar was unpacked
+into. Every file is hashed before anything is installed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+DONE, FAILED = 0, 1
+CHUNK_BYTES = 1 << 20
+
+
+def main(arguments: list[str]) -> int:
+    """Install.
+
+    Args:
+        arguments: What pip shall be told besides, such as `--user`.
+
+    Returns:
+        0 done, 1 failed.
+    """
+    manifest = json.loads((HERE / "bundle.json").read_text(encoding="utf-8"))
+    reasons = unfit(manifest) + damaged(manifest, HERE)
+    if reasons:
+        print("error: nothing was installed: {}".format("; ".join(reasons[:10])), file=sys.stderr)
+        return FAILED
+    ours = next(HERE.glob("wheels/centernet_sophon_device-*.whl"))
+    command = [sys.executable, "-m", "pip", "install", "--no-index", "--find-links", str(HERE / "wheels")]
+    # What a user or a machine set for pip, such as an index or constraints, is not about this bundle.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
+    environment["PIP_CONFIG_FILE"] = os.devnull
+    environment["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
+    done = subprocess.run([*command, *arguments, f"{ours}[signatures]"], env=environment, check=False)
+    if done.returncode != 0:
+        print("error: pip could not install the packages; what it said stands above", file=sys.stderr)
+        return FAILED
+    print("installed. The release is pulled from here (--chip, --precision, --batch choose the model):")
+    print("  {} -m inference pull oci:{}".format(sys.executable, HERE / "release" / manifest["profile"]))
+    return DONE
+
+
+def unfit(manifest: dict[str, Any]) -> list[str]:
+    """Say why a bundle does not fit this machine and this Python; empty where it does."""
+    here = "{}.{}".format(*sys.version_info[:2])
+    reasons = []
+    if manifest["kind"] != "device":
+        reasons.append("this is a {} bundle, not one for a device".format(manifest["kind"]))
+    if manifest["machine"] != platform.machine():
+        reasons.append("it was made for {}, this is {}".format(manifest["machine"], platform.machine()))
+    if manifest["pythons"].get("device") != here:
+        reasons.append("it was made for Python {}, this is {}".format(manifest["pythons"].get("device"), here))
+    if platform.libc_ver()[0] == "glibc" and numbers(platform.libc_ver()[1]) < numbers(manifest["glibc"]):
+        reasons.append("it needs the C library {}, here is {}".format(manifest["glibc"], platform.libc_ver()[1]))
+    return reasons
+
+
+def damaged(manifest: dict[str, Any], folder: Path) -> list[str]:
+    """Say which files of a bundle are not there as they were packed."""
+    reasons = []
+    for one in manifest["files"]:
+        path = folder / one["name"]
+        if not path.is_file():
+            reasons.append("{} is missing".format(one["name"]))
+        elif path.stat().st_size != one["size"] or digest(path) != one["digest"]:
+            reasons.append("{} is damaged".format(one["name"]))
+    return reasons
+
+
+def digest(path: Path) -> str:
+    """Return the digest of a file as the manifest writes it."""
+    hasher = hashlib.sha256()
+    with path.open("rb") as stream:
+        for chunk in iter(lambda: stream.read(CHUNK_BYTES), b""):
+            hasher.update(chunk)
+    return "sha256:" + hasher.hexdigest()
+
+
+def numbers(version: str) -> list[int]:
+    """Return a version as numbers that can be compared."""
+    return [int(part) for part in re.findall("[0-9]+", version)]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,93 @@
+"""Writing a bundle: a tar without compression, for wheels and images are compressed already."""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from artifacts.digest import digest_file
+from artifacts.errors import NoSpace
+from artifacts.files import FILE_MODE, free_bytes, fsync_folder, storage_errors
+from tasks.bundle.manifest import NAME, BundledFile, Manifest, check_names, encoded
+from tasks.errors import BundleNotMade
+
+_BLOCK = 512
+
+
+def listed(files: Mapping[str, Path]) -> tuple[BundledFile, ...]:
+    """Hash what goes into a bundle.
+
+    Args:
+        files: Name in the bundle to the file.
+
+    Returns:
+        The list, by name.
+
+    Raises:
+        BundleNotMade: Names that cannot lie in one folder together.
+        OSError: A file cannot be read.
+    """
+    try:
+        check_names(files)
+    except ValueError as error:
+        raise BundleNotMade(f"The bundle was not made: {error}. Rename that file.") from error
+    return tuple(BundledFile(name, path.stat().st_size, digest_file(path)) for name, path in sorted(files.items()))
+
+
+def pack(manifest: Manifest, files: Mapping[str, Path], target: Path) -> int:
+    """Write a bundle under a temporary name, and rename it when it is whole. Equal contents give equal bytes.
+
+    Args:
+        manifest: What it holds.
+        files: Name in the bundle to the file, for all that the manifest lists.
+        target: The file to make; one that is there is replaced.
+
+    Returns:
+        Its size in bytes.
+
+    Raises:
+        NoSpace: The disk cannot hold it.
+        StoreNotWritable: The folder cannot be written.
+        BundleNotMade: A file changed meanwhile.
+    """
+    head = encoded(manifest)
+    needed = sum(one.size + 3 * _BLOCK for one in manifest.files) + len(head) + 10 * _BLOCK
+    part = target.with_name(f"{target.name}.part")
+    with storage_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part.unlink(missing_ok=True)
+        free = free_bytes(target.parent)
+        if free is not None and free < needed:
+            raise NoSpace(target, free)
+        try:
+            with part.open("xb") as stream:
+                _write(stream, manifest, files, head)
+                stream.flush()
+                os.fchmod(stream.fileno(), FILE_MODE)
+                os.fsync(stream.fileno())
+                size = stream.tell()
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
+        fsync_folder(target.parent)
+    return size
+
+
+def _write(stream: io.BufferedWriter, manifest: Manifest, files: Mapping[str, Path], head: bytes) -> None:
+    with tarfile.open(fileobj=stream, mode="w", format=tarfile.GNU_FORMAT) as tar:
+        tar.addfile(_member(NAME, len(head)), io.BytesIO(head))
+        for one in manifest.files:
+            path = files[one.name]
+            if path.stat().st_size != one.size:
+                raise BundleNotMade(f"{path} changed while the bundle was written. Make the bundle again.")
+            with path.open("rb") as source:
+                tar.addfile(_member(one.name, one.size), source)
+
+
+def _member(name: str, size: int) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    member.size, member.mode = size, FILE_MODE
+    return member

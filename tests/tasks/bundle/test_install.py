@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import ast
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tasks.bundle import install
+from tasks.bundle.make import INSTALLER
+from tasks.bundle.manifest import NAME, Manifest
+from tasks.bundle.pack import listed, pack
+from tasks.bundle.unpack import read_manifest
+
+HERE = f"{sys.version_info[0]}.{sys.version_info[1]}"
+WHEEL = "centernet_sophon_device-0.0.1-py3-none-any.whl"
+
+
+def wheel(folder: Path) -> Path:
+    """The smallest package that pip installs."""
+    info = "centernet_sophon_device-0.0.1.dist-info"
+    files = {
+        "only_in_a_test.py": "INSTALLED = True\n",
+        f"{info}/METADATA": "Metadata-Version: 2.1\nName: centernet-sophon-device\nVersion: 0.0.1\n"
+        "Provides-Extra: signatures\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    records = "".join(f"{name},,\n" for name in [*files, f"{info}/RECORD"])
+    with zipfile.ZipFile(folder / WHEEL, "w") as archive:
+        for name, text in {**files, f"{info}/RECORD": records}.items():
+            archive.writestr(name, text)
+    return folder / WHEEL
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Path:
+    """A device bundle, unpacked as its page says."""
+    files = {f"wheels/{WHEEL}": wheel(tmp_path), INSTALLER.name: INSTALLER}
+    manifest = Manifest(
+        "device", "0.0.1", "centernet:1.0.0", "", platform.machine(), "2.17", {"device": HERE}, listed(files)
+    )
+    pack(manifest, files, tmp_path / "device.tar")
+    with tarfile.open(tmp_path / "device.tar") as tar:
+        tar.extractall(tmp_path / "bundle", filter="data")
+    return tmp_path / "bundle"
+
+
+def in_no_network(command: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run a command where there is no interface but the loopback."""
+    program = shutil.which("unshare")
+    if program is None:
+        pytest.skip("unshare is not here")
+    wrapped = [program, "--net"] if os.geteuid() == 0 else [program, "--user", "--map-root-user", "--net"]
+    if subprocess.run([*wrapped, "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("this machine does not allow network namespaces")
+    environment = {"PATH": os.environ["PATH"], "PIP_INDEX_URL": "http://192.0.2.1/simple"}
+    return subprocess.run([*wrapped, *command], capture_output=True, text=True, check=False, env=environment)
+
+
+def test_a_board_without_a_network_installs_from_its_bundle_alone(board: Path, tmp_path: Path) -> None:
+    target = tmp_path / "installed"
+    done = in_no_network([sys.executable, str(board / "install.py"), "--target", str(target)])
+    assert done.returncode == 0, done.stderr
+    assert (target / "only_in_a_test.py").is_file()
+    assert f"oci:{board / 'release' / 'centernet:1.0.0'}" in done.stdout
+
+
+def test_the_installer_in_the_bundle_finds_what_is_damaged(board: Path, tmp_path: Path) -> None:
+    (board / "wheels" / WHEEL).write_bytes(b"x")
+    done = subprocess.run(
+        [sys.executable, str(board / "install.py"), "--target", str(tmp_path / "installed")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert f"wheels/{WHEEL} is damaged" in done.stderr
+    assert not (tmp_path / "installed").exists()
+
+
+def test_a_bundle_for_another_board_is_not_installed(board: Path) -> None:
+    facts = json.loads((board / NAME).read_text())
+    other = facts | {"machine": "riscv64", "pythons": {"device": "3.7"}, "glibc": "9.9", "kind": "build"}
+    reasons = install.unfit(other)
+    assert len(reasons) == 4
+    assert install.unfit(facts) == []
+
+
+def test_what_is_missing_is_told(board: Path) -> None:
+    (board / "wheels" / WHEEL).unlink()
+    assert install.damaged(json.loads((board / NAME).read_text()), board) == [f"wheels/{WHEEL} is missing"]
+
+
+def test_both_readers_of_a_device_bundle_say_the_same_of_it(board: Path) -> None:
+    manifest = read_manifest(board.parent / "device.tar")
+    assert manifest.kind == "device"
+    assert [one.name for one in manifest.files] == ["install.py", f"wheels/{WHEEL}"]
+
+
+def test_the_installer_is_written_for_the_oldest_python_of_a_board() -> None:
+    source = INSTALLER.read_text()
+    tree = ast.parse(source, feature_version=(3, 8))
+    modules = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    modules |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert modules <= set(sys.stdlib_module_names)
