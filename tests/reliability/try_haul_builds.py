@@ -1,7 +1,7 @@
 """Long haul: builds with nothing to do.
 
-`python -m flows.build` of the sample profile, built before, over and over against one Prefect server that is not
-started again. The server's memory is sampled after each.
+`python -m flows.build` of a small profile (the sample's network on two variants, the real compiler), built before, over
+and over against one Prefect server that is not started again. The server's memory is sampled after each.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def standing_server(home: Path) -> Iterator[tuple[str, int]]:
 
 @pytest.mark.compiler
 def try_cached_builds(trials: Trials, tmp_path: Path) -> None:
-    build = WholeBuild(tmp_path, 'extends = "sample"\n')
+    build = WholeBuild(tmp_path)
     with standing_server(tmp_path / "home") as (api, pid):
         build.run(PREFECT_API_URL=api)
         digest, server, seconds, sizes = build.digest, Watched(pid), [], []
