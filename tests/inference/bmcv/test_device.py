@@ -86,7 +86,7 @@ def test_a_model_of_four_is_fed_partly_filled_batches(sail: Any, tmp_path: Path,
 
 
 def test_a_stream_finds_what_single_calls_find_and_decodes_plain_jpeg_files_on_the_device(
-    sail: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, no_thread_is_left: None
+    sail: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, threads_end: None
 ) -> None:
     monkeypatch.setattr(sail, "compute", find_white_boxes)
     folder = tmp_path / "images"
