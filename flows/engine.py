@@ -16,6 +16,8 @@ import httpx
 from prefect import Flow, tags
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun, State
+from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
+from prefect.concurrency.v1.asyncio import ConcurrencySlotAcquisitionError as TagSlotAcquisitionError
 from prefect.context import FlowRunContext
 from prefect.exceptions import PrefectHTTPStatusError
 from prefect.filesystems import LocalFileSystem
@@ -42,6 +44,11 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _FAREWELL_S = 3.0
+
+_SERVERS_FAULT = (
+    *(httpx.HTTPError, PrefectHTTPStatusError),
+    *(ConcurrencySlotAcquisitionError, TagSlotAcquisitionError),
+)
 
 # What Prefect's client says, as a RuntimeError, where it opens a connection and nobody listens.
 _NOT_REACHED = "Failed to reach API"
@@ -82,7 +89,7 @@ def prefect_in(workspace: Workspace) -> Iterator[Server | None]:
     with used(workspace), temporary_settings(values), tags(*((TAG,) if known else ())):
         try:
             yield server
-        except (httpx.HTTPError, PrefectHTTPStatusError) as error:
+        except _SERVERS_FAULT as error:
             reason, free = str(error).partition("\n")[0], free_bytes(get_current_settings().home)
             log_path = None if server is None else server.log_path
             raise ServerFailed(str(values[PREFECT_API_URL]), reason, free, log_path) from error

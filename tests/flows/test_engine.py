@@ -6,6 +6,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from prefect.concurrency.v1.asyncio import ConcurrencySlotAcquisitionError as TagSlotAcquisitionError
 from prefect.exceptions import PrefectHTTPStatusError
 
 from flows.engine import prefect_in, pulse_of_server
@@ -21,7 +22,10 @@ def refused() -> Exception:
     )
 
 
-@pytest.mark.parametrize("error", [refused(), httpx.ConnectError("connection refused")])
+@pytest.mark.parametrize(
+    "error",
+    [refused(), httpx.ConnectError("connection refused"), TagSlotAcquisitionError("503 Service Unavailable")],
+)
 def test_a_server_that_fails_under_a_flow_is_named_with_the_space_that_it_has(
     prefect_server: None, tmp_path: Path, error: Exception
 ) -> None:
