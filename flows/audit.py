@@ -16,11 +16,10 @@ DONE, FAILED = 0, 1
 
 _UNANSWERED = (
     "NOT AUDITED: {service}'s database of vulnerabilities gave no answer that can be believed. It is asked about a "
-    "package with a vulnerability that has been known for years, and did not name it. Is there a way to {host}, or a "
+    "package with a vulnerability that has been known for years, and did not name it. Is there a way to it, or a "
     "proxy? Nothing is known of the packages here; run this where the database can be reached, or take the other one "
     "by --service."
 )
-_HOSTS: dict[Service, str] = {"pypi": "pypi.org", "osv": "api.osv.dev"}
 
 
 def run_audit(argv: Sequence[str]) -> int:
@@ -35,7 +34,7 @@ def run_audit(argv: Sequence[str]) -> int:
     service: Service = _parser().parse_args(argv).service
     _tell_outdated()
     if not answers(service):
-        print(_UNANSWERED.format(service=service, host=_HOSTS[service]), file=sys.stderr)
+        print(_UNANSWERED.format(service=service), file=sys.stderr)
         return FAILED
     compiler = LOCKS / f"{NAME}-{ToolchainSettings().version}.txt"
     asked = [

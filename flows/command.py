@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from artifacts.environment import shut_to_others
+from artifacts.errors import BadReference
+from artifacts.reference import Reference, parse_reference
 from flows import terminal
 from flows.errors import ServerLost
 from flows.preflight import prepare
@@ -69,6 +71,25 @@ def settings_of(options: argparse.Namespace, overrides: Sequence[str] = ()) -> S
     try:
         return load_settings(options.profile, overrides=[*options.set, *overrides], environ=os.environ)
     except SettingsError as error:
+        print(error, file=sys.stderr)
+        return None
+
+
+def release_of(options: argparse.Namespace) -> tuple[Settings, Reference] | None:
+    """Load what a command about a release was told.
+
+    Args:
+        options: With what `add_settings` added, and `reference`, None for the profile's own release.
+
+    Returns:
+        The settings and the release; None where something is wrong, which is said then.
+    """
+    settings = settings_of(options)
+    if settings is None:
+        return None
+    try:
+        return settings, parse_reference(options.reference or f"oci:{settings.release.repository}")
+    except BadReference as error:
         print(error, file=sys.stderr)
         return None
 

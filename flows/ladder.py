@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Iterator, Sequence
 
-from artifacts.errors import BadReference
-from artifacts.reference import Reference, parse_reference
+from artifacts.reference import Reference
 from artifacts.release import CHIPS, PRECISIONS, ReleaseRecord
-from flows.command import WRONG_USAGE, add_settings, carried_out
-from settings.errors import SettingsError
-from settings.load import load_settings
+from flows.command import WRONG_USAGE, add_settings, carried_out, release_of
 from tasks.ladder.ladder import ChipLadder, Ladder, class_losses, of_release
 from tasks.ladder.rows import Row
 from tasks.ladder.text import DEMONSTRATION, HEADING, aligned, cells, class_table, legend
@@ -30,12 +26,10 @@ def run_ladder(argv: Sequence[str]) -> int:
         0 done, 1 failed, 2 wrong usage, 128 + its number when a signal stopped it.
     """
     options = _parser().parse_args(argv)
-    try:
-        settings = load_settings(options.profile, overrides=options.set, environ=os.environ)
-        reference = parse_reference(options.reference or f"oci:{settings.release.repository}")
-    except (SettingsError, BadReference) as error:
-        print(error, file=sys.stderr)
+    asked = release_of(options)
+    if asked is None:
         return WRONG_USAGE
+    settings, reference = asked
     return carried_out("reading of the ladder", settings, lambda received: _show(reference, options))
 
 

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from artifacts.errors import BadReference
-from artifacts.reference import Reference, parse_reference
-from flows.command import WRONG_USAGE, add_settings, carried_out
+from artifacts.reference import Reference
+from flows.command import WRONG_USAGE, add_settings, carried_out, release_of
 from inference.output_files import check_writable, write_whole
-from settings.errors import SettingsError
-from settings.load import load_settings
 from tasks.notes.text import notes
 from tasks.released import read_released
 
@@ -28,12 +24,10 @@ def run_release_notes(argv: Sequence[str]) -> int:
         0 done, 1 failed, 2 wrong usage, 128 + its number when a signal stopped it.
     """
     options = _parser().parse_args(argv)
-    try:
-        settings = load_settings(options.profile, overrides=options.set, environ=os.environ)
-        reference = parse_reference(options.reference or f"oci:{settings.release.repository}")
-    except (SettingsError, BadReference) as error:
-        print(error, file=sys.stderr)
+    asked = release_of(options)
+    if asked is None:
         return WRONG_USAGE
+    settings, reference = asked
     return carried_out("writing of the notes", settings, lambda received: _write(reference, options.output))
 
 

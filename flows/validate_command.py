@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from artifacts.errors import ArtifactError, BadReference
+from artifacts.errors import ArtifactError
 from artifacts.evidence import Evidence, evidence_of, summary
 from artifacts.reference import parse_reference
 from artifacts.registry import open_registry
 from artifacts.variant import CHIPS, IOS, PRECISIONS
-from flows.command import DONE, FAILED, WRONG_USAGE, carried_out
+from flows.command import DONE, FAILED, WRONG_USAGE, carried_out, release_of
 from flows.preflight import check_request, workspace_of
 from flows.stopping import run_until_stopped
 from inference.commands.which_model import positive
 from settings.devices import SIMULATOR, nearest_device
-from settings.errors import SettingsError
-from settings.load import load_settings
 from settings.model import Settings
 from settings.sources import LabelledFolderSource
 from tasks.devices.records import Request, Validated
@@ -38,12 +35,10 @@ def run_validate(argv: Sequence[str]) -> int:
     options = parser.parse_args(argv)
     if (options.images is None) != (options.annotations is None):
         parser.error("--images and --annotations belong together")
-    try:
-        settings = load_settings(options.profile, overrides=options.set, environ=os.environ)
-        reference = str(parse_reference(options.reference or f"oci:{settings.release.repository}"))
-    except (SettingsError, BadReference) as error:
-        print(error, file=sys.stderr)
+    asked = release_of(options)
+    if asked is None:
         return WRONG_USAGE
+    settings, reference = asked[0], str(asked[1])
     if options.device not in settings.devices:
         print(nearest_device(options.device, settings.devices), file=sys.stderr)
         return WRONG_USAGE

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.inference.deploy import stolen as thefts
+from tests.inference.deploy import thefts
 from tests.inference.deploy.stolen import NEW, OLD, Board, Outcome, Stolen, server_in, stolen_registry
 from tests.reliability.trials import NOTHING, Trials
 

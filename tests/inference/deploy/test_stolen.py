@@ -9,7 +9,7 @@ from typing import Callable, Iterator
 
 import pytest
 
-from tests.inference.deploy import stolen as thefts
+from tests.inference.deploy import thefts
 from tests.inference.deploy.stolen import NEW, OLD, Board, Server, Stolen, server_in, stolen_registry
 from tests.inference.deploy.trusting import NOW
 

@@ -12,7 +12,6 @@ R whatever went in, a `convert_to` that does nothing and says 0, and a decoder t
 
 from __future__ import annotations
 
-import enum
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional
 
@@ -22,6 +21,18 @@ import numpy as np
 from artifacts.bmodel import TensorInfo, read_bmodel
 from artifacts.errors import BmodelError
 from inference.bmcv.modelled import resize_bilinear, resize_nearest
+from sophon.kinds import (  # type: ignore[import-not-found]
+    Dtype,
+    Format,
+    ImgDtype,
+    IOMode,
+    PaddingAtrr,
+    SailBMImageError,
+    SailDeviceError,
+    SailEngineError,
+    SailTensorError,
+    bmcv_resize_algorithm,
+)
 
 __version__ = "master(20260101_000000)"
 
@@ -45,59 +56,6 @@ broken: Dict[str, BaseException] = {}
 
 differs: Dict[str, Any] = {}
 """What an engine says instead of the truth: input_name, input_shape, input_dtype, input_scale, output_..., graphs."""
-
-
-class SailDeviceError(Exception):
-    pass
-
-
-class SailEngineError(Exception):
-    pass
-
-
-class SailTensorError(Exception):
-    pass
-
-
-class SailBMImageError(Exception):
-    pass
-
-
-class Dtype(enum.Enum):
-    BM_FLOAT32 = 0
-    BM_FLOAT16 = 1
-    BM_INT8 = 2
-    BM_UINT8 = 3
-    BM_INT16 = 4
-    BM_UINT16 = 5
-    BM_INT32 = 6
-    BM_UINT32 = 7
-
-
-class Format(enum.Enum):
-    FORMAT_RGB_PLANAR = 8
-    FORMAT_BGR_PLANAR = 9
-    FORMAT_RGB_PACKED = 10
-    FORMAT_BGR_PACKED = 11
-
-
-class ImgDtype(enum.Enum):
-    DATA_TYPE_EXT_FLOAT32 = 0
-    DATA_TYPE_EXT_1N_BYTE = 1
-    DATA_TYPE_EXT_1N_BYTE_SIGNED = 3
-
-
-class bmcv_resize_algorithm(enum.Enum):  # sail's name
-    BMCV_INTER_NEAREST = 0
-    BMCV_INTER_LINEAR = 1
-    BMCV_INTER_BICUBIC = 2
-
-
-class IOMode(enum.Enum):
-    SYSI = 0
-    SYSO = 1
-    SYSIO = 2
-    DEVIO = 3
 
 
 def get_available_tpu_num() -> int:
@@ -241,14 +199,6 @@ class Engine:
         count = np.arange(np.prod(self._output.shape[1:]), dtype=np.float64)
         values = (np.rint(sums)[:, None] + count[None, :]) % 100
         return np.asarray(values.reshape(self._output.shape))
-
-
-class PaddingAtrr:
-    def __init__(self, stx: int, sty: int, width: int, height: int, r: int, g: int, b: int) -> None:
-        if min(stx, sty, width, height, r, g, b) < 0:
-            raise TypeError("__init__(): incompatible constructor arguments")
-        self.at = (stx, sty, width, height)
-        self.bgr = (b, g, r)
 
 
 class BMImage:
