@@ -45,10 +45,7 @@ R = TypeVar("R")
 
 _FAREWELL_S = 3.0
 
-_SERVERS_FAULT = (
-    *(httpx.HTTPError, PrefectHTTPStatusError),
-    *(ConcurrencySlotAcquisitionError, TagSlotAcquisitionError),
-)
+_SERVERS_FAULT = (httpx.HTTPError, PrefectHTTPStatusError, ConcurrencySlotAcquisitionError, TagSlotAcquisitionError)
 
 # What Prefect's client says, as a RuntimeError, where it opens a connection and nobody listens.
 _NOT_REACHED = "Failed to reach API"

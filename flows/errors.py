@@ -71,8 +71,9 @@ class ServerLost(FlowError):
     def __init__(self, api_url: str) -> None:
         super().__init__(
             f"Prefect's server at {api_url}, which keeps the record of runs, stopped answering. A server that is "
-            "frozen, a full disk or a lost network are likely causes. Start it again, then run this again: what is "
-            "finished is kept. On the server's pages the run shows as running until it is seen to have crashed."
+            "frozen, a full disk or a lost network are likely causes. Run this again, and before that start the server "
+            "where it is one of your own: what is finished is kept. On the server's pages the run shows as running "
+            "until it is seen to have crashed."
         )
         self.api_url = api_url
 

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
+from artifacts.errors import ArtifactError
 from flows import terminal
 from flows.command import DONE, FAILED, WRONG_USAGE, add_settings, settings_of
 from flows.verifying import Verified, verify
@@ -26,7 +27,7 @@ def run_verify(argv: Sequence[str]) -> int:
         argv: Arguments without the program's name.
 
     Returns:
-        0 sound, 1 something is not as it should be, 2 wrong usage.
+        0 sound, 1 something is not as it should be or could not be looked at, 2 wrong usage.
     """
     options = _parser().parse_args(argv)
     settings = settings_of(options)
@@ -34,7 +35,11 @@ def run_verify(argv: Sequence[str]) -> int:
         return WRONG_USAGE
     terminal.quiet_prefect()
     with terminal.lines():
-        return _verify(settings, options)
+        try:
+            return _verify(settings, options)
+        except (ArtifactError, OSError) as error:
+            print(f"error: {error}", file=sys.stderr)
+            return FAILED
 
 
 def _verify(settings: Settings, options: argparse.Namespace) -> int:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -77,13 +77,12 @@ def verify(settings: Settings, told: Callable[[int], None] = lambda size: None) 
     return Verified(tuple(parts), meter.size, time.monotonic() - started)
 
 
-def _kept(folders: Sequence[Path]) -> ExitStack:
+@contextmanager
+def _kept(folders: Sequence[Path]) -> Iterator[None]:
     """Keep cleaners out of the folders that are there and can be written; in others there are none."""
-    stack = ExitStack()
-    for folder in folders:
-        if folder.is_dir():
-            try:
-                stack.enter_context(in_use(folder))
-            except StoreError:
-                continue
-    return stack
+    with ExitStack() as stack:
+        for folder in folders:
+            if folder.is_dir():
+                with suppress(StoreError):
+                    stack.enter_context(in_use(folder))
+        yield

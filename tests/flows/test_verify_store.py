@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import random
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from artifacts.in_use import alone_in
+from artifacts.in_use import alone_in, in_use
 from flows.verify_store import run_verify
 from tests.artifacts.damage import FLIPPED, decay
 from tests.flows.conftest import Run
@@ -82,3 +83,12 @@ def test_it_runs_beside_a_build_and_keeps_cleaning_out(
     monkeypatch.setattr("flows.verifying.check_store", look)
     assert run_verify(["--profile", str(again.profile)]) == 0
     assert found == [False]
+
+
+def test_a_store_that_is_being_cleaned_for_too_long_is_told_in_one_line(
+    again: TinyBuild, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flows.verifying.in_use", partial(in_use, timeout_s=0.1))
+    with alone_in(again.folder / "store"):
+        assert run_verify(["--profile", str(again.profile)]) == 1
+    assert capsys.readouterr().err.startswith("error: ")
