@@ -7,8 +7,8 @@ import numpy as np
 from artifacts.protocols import PROTOCOLS, Limits
 from inference.decode import Detections
 
-_CLASSES_OF_A_CELL = 20
-"""More classes than ever have a peak in one cell above a floor that matters."""
+_CLASSES_OF_A_CELL = 80
+"""COCO's: without a floor, each class may have a peak in one and the same cell."""
 
 
 def decoded_top_k(limits: Limits) -> int:

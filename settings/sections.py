@@ -99,7 +99,7 @@ class ProtocolSettings(Part):
     score_floor: Fraction | None = Field(
         default=None,
         description="detections below this score are left out; 0 to 1; none takes the protocol's own, 0.001 or, with "
-        "sophon-demo, 0.35",
+        "sophon-demo, 0",
     )
     top_k: int | None = Field(
         default=None,

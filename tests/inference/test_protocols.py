@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from artifacts.protocols import PROTOCOLS, limits
 from artifacts.release import PreprocessSpec
@@ -47,21 +48,35 @@ def test_nothing_found_stays_nothing() -> None:
         assert len(by_protocol(limits(name, top_k=10), nothing)) == 0
 
 
-def test_of_real_heads_it_is_what_a_maximum_over_the_classes_would_give() -> None:
+@pytest.mark.parametrize("floor", [0.35, 0.0])
+def test_of_real_heads_it_is_what_a_maximum_over_the_classes_would_give(floor: float) -> None:
     generator = np.random.default_rng(0)
     heads = generator.normal(-1, 2, (1, 10, 16, 16)).astype(np.float32)
     heads[:, -2:] = generator.random((1, 2, 16, 16))
     heads[:, -4:-2] = generator.uniform(1, 9, (1, 2, 16, 16))
-    top_k, floor = 30, 0.35
-    (one,) = decode(heads, [SIZE], spec=SPEC, conf=floor, top_k=decoded_top_k(limits("sophon-demo", top_k=top_k)))
-    kept = by_protocol(limits("sophon-demo", top_k=top_k), one)
+    protocol = limits("sophon-demo", floor, top_k=30)
+    (one,) = decode(heads, [SIZE], spec=SPEC, conf=floor, top_k=decoded_top_k(protocol))
+    kept = by_protocol(protocol, one)
 
     scores = 1 / (1 + np.exp(-heads[0, :-4].astype(np.float64)))
     around = np.pad(scores, ((0, 0), (1, 1), (1, 1)), constant_values=-1)
     largest = np.max([around[:, y : y + 16, x : x + 16] for y in range(3) for x in range(3)], axis=0)
     peaks = np.where(scores == largest, scores, 0)
     best, classes = peaks.max(axis=0).ravel(), peaks.argmax(axis=0).ravel()
-    cells = np.argsort(-best, kind="stable")[:top_k]
+    cells = np.argsort(-best, kind="stable")[: protocol.top_k]
     cells = cells[best[cells] >= floor]
     np.testing.assert_allclose(kept.scores, best[cells], atol=1e-6)
     assert kept.class_ids.tolist() == classes[cells].tolist()
+
+
+def test_cells_that_are_peaks_of_all_classes_leave_room_for_the_other_cells() -> None:
+    heads = np.full((1, 84, 16, 16), -9, np.float32)
+    heads[:, -4:-2], heads[:, -2:] = 4, 0.5
+    cells = [(2, 2), (2, 12), (12, 2)]
+    for row, column in cells:
+        heads[0, :80, row, column] = 2.0
+    heads[0, 7, 12, 12] = 1.0
+    protocol = limits("sophon-demo", top_k=4)
+    (one,) = decode(heads, [SIZE], spec=SPEC, conf=0.0, top_k=decoded_top_k(protocol))
+    kept = by_protocol(protocol, one)
+    assert kept.class_ids.tolist() == [0, 0, 0, 7]

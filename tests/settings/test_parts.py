@@ -152,9 +152,9 @@ def test_generated_scenes_of_one_seed_may_serve_both_sides() -> None:
 
 def test_a_protocol_brings_its_own_limits_and_takes_others() -> None:
     assert _limits() == ("coco", 0.001, 100)
-    assert _limits("evaluation.protocol.name=sophon-demo") == ("sophon-demo", 0.35, 75)
-    both = ("evaluation.protocol.name=sophon-demo", "evaluation.protocol.score_floor=0")
-    assert _limits(*both) == ("sophon-demo", 0.0, 75)
+    assert _limits("evaluation.protocol.name=sophon-demo") == ("sophon-demo", 0.0, 75)
+    both = ("evaluation.protocol.name=sophon-demo", "evaluation.protocol.score_floor=0.35")
+    assert _limits(*both) == ("sophon-demo", 0.35, 75)
 
 
 def _limits(*overrides: str) -> tuple[str, float, int]:
