@@ -24,7 +24,7 @@ from tests.reliability.crowd import ends, held_locks, made_by_all
 from tests.reliability.trials import Trials
 
 SEED = 11
-ROUNDS = 1
+ROUNDS = 5
 SPAN_S = 12.0
 
 

@@ -28,7 +28,7 @@ from tests.reliability.chains import SEED, Start, chains, made, server_for, tell
 from tests.reliability.killing import Tally
 from tests.reliability.trials import Trials
 
-KILLS = 60
+KILLS = 105
 LANES = 2
 
 
