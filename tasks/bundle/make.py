@@ -12,7 +12,7 @@ from settings.locations import PROJECT
 from settings.model import Settings
 from tasks.bundle import packages
 from tasks.bundle.inputs import PARENT, PROFILE, inputs_of
-from tasks.bundle.manifest import Manifest, this_host
+from tasks.bundle.manifest import Manifest, plain, this_host
 from tasks.bundle.pack import listed, pack
 from tasks.bundle.release import EXPECTED, copy_release, expected_text, layout_files
 from tasks.packages import device_package
@@ -72,7 +72,7 @@ def build_bundle(
         manifest = Manifest(
             kind="build",
             project=device_package()[1],
-            profile=Path(profile).stem,
+            profile=plain(Path(profile).stem),
             toolchain=recipe.version,
             machine=host.machine,
             glibc=host.glibc,
