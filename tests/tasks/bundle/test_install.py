@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -18,33 +17,17 @@ from tasks.bundle.make import INSTALLER
 from tasks.bundle.manifest import NAME, Manifest
 from tasks.bundle.pack import listed, pack
 from tasks.bundle.unpack import read_manifest
+from tests.tasks.bundle.wheels import wheel
 
 HERE = f"{sys.version_info[0]}.{sys.version_info[1]}"
 WHEEL = "centernet_sophon_device-0.0.1-py3-none-any.whl"
 DEPENDENCY = "dependency-0.0.1-py3-none-any.whl"
 
 
-def wheel(folder: Path, name: str = WHEEL, needs: str = "") -> Path:
-    """A small package that pip installs."""
-    package, version = name.split("-")[:2]
-    info = f"{package}-{version}.dist-info"
-    files = {
-        f"only_in_a_test_{package}.py": "INSTALLED = True\n",
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n"
-        f"Provides-Extra: signatures\n{needs}",
-        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    }
-    records = "".join(f"{member},,\n" for member in [*files, f"{info}/RECORD"])
-    with zipfile.ZipFile(folder / name, "w") as archive:
-        for member, text in {**files, f"{info}/RECORD": records}.items():
-            archive.writestr(member, text)
-    return folder / name
-
-
 @pytest.fixture
 def board(tmp_path: Path) -> Path:
     """A device bundle, unpacked as its page says."""
-    ours = wheel(tmp_path, needs="Requires-Dist: dependency\n")
+    ours = wheel(tmp_path, WHEEL, needs="Requires-Dist: dependency\n")
     files = {
         f"wheels/{WHEEL}": ours,
         f"wheels/{DEPENDENCY}": wheel(tmp_path, DEPENDENCY),
