@@ -104,6 +104,17 @@ def test_where_it_is_missing_the_build_ends_before_any_work_with_a_way_out(
     assert not build.made.exists() and build.fake.calls() == []
 
 
+def test_a_compiler_that_lies_where_the_bmodels_would_go_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    build = NntcBuild(tmp_path, monkeypatch)
+    build.fake.archive.rename(build.made)
+    assert build.run("--set", f"toolchain.nntc.folder={build.made}") == 1
+    told = capsys.readouterr().err
+    assert f"toolchain.nntc.folder is {build.made}" in told and "release.folder=FOLDER" in told
+    assert (build.made / "scripts" / "envsetup.sh").is_file() and build.fake.calls() == []
+
+
 def test_the_usual_build_refuses_settings_that_name_it(build: NntcBuild, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_build(["--profile", str(build.tiny.profile)]) == 1
     told = capsys.readouterr().err
