@@ -97,11 +97,32 @@ def evidence(made: Made) -> dict[str, Any]:
         "preprocess": made.spec.model_dump(mode="json"),
         "calibration": made.images.manifest.digest if made.images is not None else None,
         "cali_image_preprocess": image_preprocess(made.spec) if int8 else None,
-        "models": [_model(compiled) for compiled in made.compiled],
+        "calibrations": [_calibration(chip, network) for chip, network in made.networks.items()],
+        "models": [_model(compiled, made) for compiled in made.compiled],
     }
 
 
-def _model(compiled: Compiled) -> dict[str, Any]:
+def _calibration(chip: str, network: Int8Network) -> dict[str, Any]:
+    """How a chip's int8 network came about, which no model says where none is of batch 1."""
+    quantized, ran = network.compiled.quantized, network.compiled.evidence
+    return {
+        "chip": chip,
+        "prototxt": network.prototxt.digest,
+        "int8umodel": network.umodel.digest,
+        "quantized": quantized.model_dump(mode="json") if quantized else None,
+        "command": list(ran.argv),
+        "seconds": round(ran.seconds, 1),
+        "log": _calibration_log(chip),
+    }
+
+
+def _calibration_log(chip: str) -> str:
+    return f"logs/{chip}-cali_model.log"
+
+
+def _model(compiled: Compiled, made: Made) -> dict[str, Any]:
+    network = made.networks.get(compiled.variant.chip)
+    prototxt = b"" if network is None else made.workspace.content.verified(network.prototxt).read_bytes()
     return {
         "file": compiled.variant.path,
         "digest": compiled.bmodel.digest,
@@ -113,7 +134,7 @@ def _model(compiled: Compiled) -> dict[str, Any]:
         "command": list(compiled.evidence.argv),
         "seconds": round(compiled.evidence.seconds, 1),
         "log": _log(compiled),
-        "remarks": list(remarks(compiled)),
+        "remarks": list(remarks(compiled, prototxt)),
     }
 
 
@@ -127,7 +148,7 @@ def _files(made: Made) -> dict[str, Blob]:
     for chip, network in made.networks.items():
         files[f"int8/{chip}.prototxt"] = network.prototxt
         files[f"int8/{chip}.int8umodel"] = network.umodel
-        files[f"logs/{chip}-cali_model.log"] = network.compiled.evidence.log
+        files[_calibration_log(chip)] = network.compiled.evidence.log
     if made.images is not None:
         files["calibration.json"] = made.images.manifest
         files["calibration.jpg"] = made.images.contact_sheet

@@ -48,6 +48,18 @@ BMNETU = {
     "-outdir": "compilation",
 }
 
+# Its layers' names are of its own trace; 30, 33 and 36 are those of another one.
+PROTOTXT = """name: "centernet_bmnetp"
+layer {
+  name: "x.1"
+  type: "Input"
+  top: "30"
+}
+layer { name: "214" type: "Convolution" bottom: "33" top: "214" }
+layer { name: "217" type: "Convolution" bottom: "33" top: "217" }
+layer { name: "220" type: "Convolution" bottom: "33" top: "220" }
+"""
+
 
 def behaviour():
     path = ROOT / "behaviour.json"
@@ -111,7 +123,7 @@ def cali_model(arguments):
     for image in images:
         (kept / image.name).write_bytes(image.read_bytes())
     network = f"{NET}_bmnetp"
-    put(f"{network}_deploy_int8_unique_top.prototxt", b'layer { name: "30" }')
+    put(f"{network}_deploy_int8_unique_top.prototxt", PROTOTXT.encode())
     put(f"{network}.int8umodel", f"int8 for {found['--target']}".encode())
     put(f"{NET}_batch1/compilation.bmodel", bmodel(found["--target"], found["--input_shapes"], "int8"))
 
