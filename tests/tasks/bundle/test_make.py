@@ -99,7 +99,7 @@ def test_nothing_of_this_machine_and_no_secret_is_in_the_file(index: Index, site
     assert [name for name, data in members(target).items() if b"s3cret" in data or bytes(tmp_path) in data] == []
     unpack(target, tmp_path / "build" / "bundle", "build", this_host())
     there = load_settings(tmp_path / "build" / "bundle" / PROFILE, environ={})
-    assert there.release.push is there.release.signing_key is there.exchange.repository is None
+    assert (there.release.push, there.release.signing_key, there.exchange.repository) == (None, None, None)
     assert there.store.path == Path.cwd() / "build" / "store"
     assert there.release.repository == tmp_path / "build" / "registry" / "mine"
     assert there.toolchain.python is None and there.runner.kind == "threads" and set(there.devices) == {"simulator"}

@@ -9,13 +9,11 @@ import pytest
 
 from artifacts.digest import CHUNK_BYTES
 from artifacts.errors import NoSpace
-from tasks.bundle import pack as packing
 from tasks.bundle import unpack as unpacking
 from tasks.bundle.folder import Folder
 from tasks.bundle.manifest import NAME, STAGING, encoded
-from tasks.bundle.pack import listed
 from tasks.bundle.unpack import MAX_HEADER_BYTES, read_manifest, unpack
-from tasks.errors import BundleNotMade, BundleRefused
+from tasks.errors import BundleRefused
 from tests.tasks.bundle.tars import CONTENTS, HOST, bundle, entries, manifest_of, plain, written
 
 PLAIN = {"a": b"first", "b": b"second"}
@@ -42,11 +40,6 @@ def test_names_of_photographs_in_any_writing_come_out_again(tmp_path: Path) -> N
     contents = {f"inputs/{'é' * 90}/{'ß' * 60} 1.jpg": b"x"}
     unpack(bundle(tmp_path, contents), tmp_path / "out", "build", HOST)
     assert contents_of(tmp_path / "out") == contents
-
-
-def test_equal_contents_give_equal_bytes(tmp_path: Path) -> None:
-    first = bundle(tmp_path).read_bytes()
-    assert bundle(tmp_path).read_bytes() == first
 
 
 def test_what_is_there_is_kept_and_what_is_damaged_is_written_again(tmp_path: Path) -> None:
@@ -288,29 +281,3 @@ def test_a_disk_that_is_too_small_is_told_before_anything_is_written(
     with pytest.raises(NoSpace):
         unpack(path, tmp_path / "out", "build", HOST)
     assert contents_of(tmp_path / "out") == {}
-
-
-def test_a_disk_that_is_too_small_for_a_new_bundle_keeps_the_old_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = bundle(tmp_path)
-    before = path.read_bytes()
-    monkeypatch.setattr(packing, "free_bytes", lambda folder: 1000)
-    with pytest.raises(NoSpace):
-        bundle(tmp_path)
-    assert path.read_bytes() == before
-
-
-def test_a_file_that_changes_while_it_is_packed_leaves_no_bundle(tmp_path: Path) -> None:
-    source = tmp_path / "source"
-    source.write_bytes(b"long")
-    manifest = manifest_of(listed({"a": source}))
-    source.write_bytes(b"longer")
-    with pytest.raises(BundleNotMade, match="changed"):
-        packing.pack(manifest, {"a": source}, tmp_path / "bundle.tar")
-    assert [path.name for path in tmp_path.iterdir()] == ["source"]
-
-
-def test_names_that_cannot_be_packed_are_told(tmp_path: Path) -> None:
-    with pytest.raises(BundleNotMade, match="file and a folder"):
-        listed({"a": tmp_path, "a/b": tmp_path})
