@@ -26,20 +26,37 @@ PHOTOGRAPHS ?= ../shared/coco-mini
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
+# A word for the shell, whatever is in it.
+quoted = '$(subst ','\'',$(1))'
+
+ifneq ($(origin BUNDLE),undefined)
+ifeq ($(strip $(BUNDLE)),)
+$(error BUNDLE names no file, and the build would ask the network: make build BUNDLE=FILE, or leave BUNDLE away)
+endif
+ifneq ($(shell test -f $(call quoted,$(BUNDLE)) && echo there),there)
+$(error BUNDLE=$(BUNDLE) is no file here: name what `make bundle` wrote)
+endif
+endif
+
 # Packages, weights and images come from a bundle alone: no index, no cache, no settings of this machine's installers.
 ifdef BUNDLE
-UNPACKED := build/bundle
-PROFILE := $(UNPACKED)/profile.toml
-WHEELS := $(CURDIR)/$(UNPACKED)/wheels
-unexport UV_INDEX UV_DEFAULT_INDEX UV_INDEX_URL UV_EXTRA_INDEX_URL UV_TORCH_BACKEND UV_CONFIG_FILE
-unexport PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_CONSTRAINT PIP_REQUIREMENT
-export PIP_CONFIG_FILE := /dev/null
-export PIP_NO_INDEX := 1
-export PIP_FIND_LINKS := $(WHEELS)/build
-export UV_NO_CONFIG := 1
-export UV_OFFLINE := 1
-export UV_PYTHON_DOWNLOADS := never
-export UV_FIND_LINKS := $(WHEELS)/build,$(WHEELS)/toolchain
+ifneq ($(filter command,$(firstword $(origin PROFILE)))$(findstring --p,$(ARGS)),)
+$(error BUNDLE brings its own profile, and another one would take its place: leave PROFILE (or --profile) away, or BUNDLE)
+endif
+override UNPACKED := build/bundle
+override PROFILE := $(UNPACKED)/profile.toml
+override WHEELS := $(CURDIR)/$(UNPACKED)/wheels
+unexport $(filter PIP_% UV_%,$(.VARIABLES))
+override export PIP_CONFIG_FILE := /dev/null
+override export PIP_NO_CACHE_DIR := 1
+override export PIP_NO_INDEX := 1
+override export PIP_FIND_LINKS := $(WHEELS)/build
+override export UV_NO_CONFIG := 1
+override export UV_OFFLINE := 1
+override export UV_PYTHON_DOWNLOADS := never
+override export UV_FIND_LINKS := $(WHEELS)/build,$(WHEELS)/toolchain
+# One of its own, made anew each time: /tmp, where uv has its cache when it may keep none, is often too small.
+override export UV_CACHE_DIR := $(CURDIR)/build/bundle-cache
 else
 PROFILE ?= sample
 # uv does not read pip's settings: pass on where local packages lie.
@@ -58,20 +75,22 @@ PARALLEL ?= -n 4 --dist loadfile
 build: $(READY)
 	$(RUN) -m flows.build --profile $(PROFILE) $(ARGS)
 ifdef BUNDLE
-	@test ! -f $(UNPACKED)/expected.json || $(RUN) -m flows.bundle compare
+	@rm -rf $(UV_CACHE_DIR)
+	@test ! -f $(UNPACKED)/expected.json || $(RUN) -m flows.bundle compare --profile $(PROFILE) $(ARGS)
 endif
 
 bundle: $(READY)
 	$(RUN) -m flows.bundle build --profile $(PROFILE) $(ARGS)
 
 device-bundle: $(READY)
-	$(RUN) -m flows.bundle device --python $(BOARD_PYTHON) --machine $(MACHINE) $(if $(RELEASE),--release $(RELEASE)) $(ARGS)
+	$(RUN) -m flows.bundle device --profile $(PROFILE) --python $(BOARD_PYTHON) --machine $(MACHINE) $(if $(RELEASE),--release $(RELEASE)) $(ARGS)
 
 # Needs nothing but Python itself: there is no environment yet. What is there already is hashed and kept.
 unpacked:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed, $(PYTHON) is older: make build PYTHON=/path/to/python3.11"; exit 1; }
-	$(PYTHON) -m flows.unbundle $(BUNDLE) --to $(UNPACKED)
+	$(PYTHON) -m flows.unbundle $(call quoted,$(BUNDLE)) --to $(UNPACKED)
+	@rm -rf $(UV_CACHE_DIR)
 
 ifdef BUNDLE
 $(READY): | unpacked

@@ -65,7 +65,9 @@ class Reference(Record):
         return self.model_copy(update={"name": _checked_name(name, f"{self.home}:{name}")})
 
     def __str__(self) -> str:
-        return f"{self.home}{'@' if self.by_digest else ':'}{self.name}"
+        # In front of a digest a colon in the folder's last part would begin a tag; a slash says that it does not.
+        ends = self.kind == "oci" and self.by_digest and ":" in self.place.rpartition("/")[2]
+        return f"{self.home}{'/' if ends else ''}{'@' if self.by_digest else ':'}{self.name}"
 
 
 def parse_reference(text: str) -> Reference:

@@ -16,6 +16,7 @@ from prefect import flow
 
 from artifacts.release import PreprocessSpec, Variant
 from flows.nntc_evidence import Made, keep
+from flows.nntc_folder import check_folder
 from flows.preflight import prepare
 from flows.run_log import join_page
 from settings.model import Settings
@@ -45,11 +46,14 @@ def build_nntc(settings: Settings) -> Path:
 
     Raises:
         WrongToolchain: The settings name another compiler.
+        FolderNotOurs: Where the bmodels go, something else is.
         TaskError: A step failed.
     """
     with discreet():
         join_page()
-        return keep(_made(settings, prepare(settings, toolchain="tpu-nntc")), settings)
+        workspace = prepare(settings, toolchain="tpu-nntc")
+        check_folder(settings, workspace)
+        return keep(_made(settings, workspace), settings)
 
 
 def _made(settings: Settings, workspace: Workspace) -> Made:

@@ -9,18 +9,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from artifacts.environment import shut_to_others
-from artifacts.errors import ArtifactError
+from artifacts.errors import ArtifactError, BadReference
 from artifacts.reference import parse_reference
-from flows.command import DONE, FAILED, WRONG_USAGE
+from flows.command import DONE, FAILED, WRONG_USAGE, add_settings, release_of
 from flows.preflight import workspace_of
+from flows.stopping import Stopped, ended_by_signals
 from settings.errors import SettingsError
 from settings.load import load_settings
 from tasks.bundle.make import Made, build_bundle, device_bundle
 from tasks.bundle.packages import DEVICE_GLIBC, Target
 from tasks.bundle.release import compare, expected_of, read_expected, told
 from tasks.errors import TaskError
-
-_LATEST = "oci:build/registry/centernet:latest"
 
 
 def run_bundle(argv: Sequence[str]) -> int:
@@ -30,13 +29,17 @@ def run_bundle(argv: Sequence[str]) -> int:
         argv: Arguments without the program's name.
 
     Returns:
-        0 done, 1 failed or bmodels differ, 2 wrong usage.
+        0 done, 1 failed or bmodels differ, 2 wrong usage, 128 + its number when a signal stopped it.
     """
     options = _parser().parse_args(argv)
     shut_to_others()
     try:
-        return int(options.run(options))
-    except SettingsError as error:
+        with ended_by_signals():
+            return int(options.run(options))
+    except Stopped as stopped:
+        print(f"The bundle was {stopped}. What was fetched is kept, the next run goes on there.", file=sys.stderr)
+        return stopped.exit_status
+    except (SettingsError, BadReference) as error:
         print(error, file=sys.stderr)
         return WRONG_USAGE
     except (TaskError, ArtifactError, OSError) as error:
@@ -45,8 +48,8 @@ def run_bundle(argv: Sequence[str]) -> int:
 
 
 def _build(options: argparse.Namespace) -> int:
-    # Nothing of this machine's environment: what the profile says is what the other machine will do.
-    settings = load_settings(options.profile, environ={})
+    # Of this machine's environment nothing but what `~` is: what the profile says is what the other machine will do.
+    settings = load_settings(options.profile, environ={"HOME": str(Path.home())})
     beside = None if options.beside is None else parse_reference(options.beside)
     made = build_bundle(settings, options.profile, workspace_of(settings), options.output, beside=beside)
     _tell(made, options.output)
@@ -55,14 +58,22 @@ def _build(options: argparse.Namespace) -> int:
 
 
 def _device(options: argparse.Namespace) -> int:
+    asked = release_of(options)
+    if asked is None:
+        return WRONG_USAGE
     target = Target(options.python, options.machine, options.glibc)
-    _tell(device_bundle(parse_reference(options.release), target, options.output), options.output)
+    _tell(device_bundle(asked[1], target, options.output), options.output)
     print(f"there: mkdir bundle && tar -xf {options.output.name} -C bundle && python{options.python} bundle/install.py")
     return DONE
 
 
 def _compare(options: argparse.Namespace) -> int:
-    found = compare(read_expected(options.expected), expected_of(parse_reference(options.release)))
+    asked = release_of(options)
+    if asked is None:
+        return WRONG_USAGE
+    if options.settings:
+        return DONE
+    found = compare(read_expected(options.expected), expected_of(asked[1]))
     print(told(found))
     return FAILED if found.different or found.missing else DONE
 
@@ -101,16 +112,24 @@ def _parser() -> argparse.ArgumentParser:
     device.add_argument(
         "--glibc", type=_version, default=DEVICE_GLIBC, metavar="X.Y", help="its C library, or older (%(default)s)"
     )
-    device.add_argument("--release", default=_LATEST, metavar="REF", help="(%(default)s)")
+    _add_release(device)
     device.add_argument(
         "--output", type=Path, default=Path("build/device-bundle.tar"), metavar="FILE", help="(%(default)s)"
     )
     device.set_defaults(run=_device)
     compared = commands.add_parser("compare", help="whether a build made the very bmodels that the bundle expects")
     compared.add_argument("--expected", type=Path, default=Path("build/bundle/expected.json"), metavar="FILE")
-    compared.add_argument("--release", default=_LATEST, metavar="REF", help="what was built here (%(default)s)")
+    _add_release(compared)
+    # `make build` hands over what it was given for the build.
+    compared.add_argument("--explain", action="store_true", help=argparse.SUPPRESS)
+    compared.add_argument("--settings", action="store_true", help=argparse.SUPPRESS)
     compared.set_defaults(run=_compare)
     return parser
+
+
+def _add_release(parser: argparse.ArgumentParser) -> None:
+    add_settings(parser)
+    parser.add_argument("--release", dest="reference", metavar="REF", help="(the profile's own, latest)")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from flows.command import WRONG_USAGE, add_settings, carried_out, in_prefect, settings_of
+from flows.nntc_folder import EVIDENCE, check_folder
 from flows.preflight import prepare
 from settings.model import Settings
 
@@ -30,6 +31,7 @@ def run_build_nntc(argv: Sequence[str]) -> int:
 
 def _build(settings: Settings, received: list[int]) -> None:
     workspace = prepare(settings, toolchain="tpu-nntc")
+    check_folder(settings, workspace)
 
     def work(started: Callable[[str], object]) -> Path:
         from flows.build_nntc import build_nntc
@@ -41,8 +43,6 @@ def _build(settings: Settings, received: list[int]) -> None:
 
 
 def _tell(folder: Path) -> None:
-    from flows.nntc_evidence import EVIDENCE
-
     found = json.loads((folder / EVIDENCE).read_text())
     print()
     for model in found["models"]:

@@ -9,9 +9,8 @@ from typing import Any, NamedTuple
 
 from artifacts.files import atomic_write
 from artifacts.release import PreprocessSpec
-from artifacts.scratch import remove_tree
 from artifacts.store import Blob
-from flows.outcome import report_path
+from flows.nntc_folder import EVIDENCE, replaced
 from settings.model import Settings
 from tasks.nntc import Int8Network, remarks
 from tasks.records import CalibrationSet, Checkpoint, Compiled, Traced
@@ -19,8 +18,6 @@ from tasks.toolchain.model import Toolchain
 from tasks.toolchain.nntc.command import image_preprocess
 from tasks.workspace import Workspace
 
-FOLDER = "nntc"
-EVIDENCE = "not-measured.json"
 NOT_PUBLISHED = (
     "Nothing was published: the accuracy of these bmodels was not measured. The interpreter that measures models of "
     "tpu-mlir without a chip runs none of tpu-nntc, and the gate lets pass only what was measured. Measure them on a "
@@ -52,13 +49,10 @@ class Made(NamedTuple):
     workspace: Workspace
 
 
-def folder_of(settings: Settings) -> Path:
-    """Return where the bmodels go: beside the release's folder, so that they are not taken for one."""
-    return report_path(settings).parent / FOLDER
-
-
 def keep(made: Made, settings: Settings) -> Path:
     """Lay out the bmodels, the logs, the int8 networks and the evidence, in place of an earlier build's.
+
+    The earlier one stays until all of this is there and was verified.
 
     Args:
         made: What was made.
@@ -68,17 +62,19 @@ def keep(made: Made, settings: Settings) -> Path:
         The folder.
 
     Raises:
+        FolderNotOurs: What is there is not an earlier build's.
         StoreNotWritable: It cannot be written.
         NoSpace: The disk is full.
         MissingBlob: Something is not in the store any more.
+        DamagedBlob: Stored bytes are others.
     """
-    folder = folder_of(settings)
-    remove_tree(folder)
-    for name, blob in _files(made).items():
-        atomic_write(folder / name, made.workspace.content.verified(blob).read_bytes())
-    # Last, so that a folder without it is known as one that was not finished.
-    atomic_write(folder / EVIDENCE, (json.dumps(evidence(made), indent=1) + "\n").encode())
-    return folder
+
+    def write(folder: Path) -> None:
+        for name, blob in _files(made).items():
+            atomic_write(folder / name, made.workspace.content.verified(blob).read_bytes())
+        atomic_write(folder / EVIDENCE, (json.dumps(evidence(made), indent=1) + "\n").encode())
+
+    return replaced(settings, made.workspace, write)
 
 
 def evidence(made: Made) -> dict[str, Any]:
@@ -101,11 +97,32 @@ def evidence(made: Made) -> dict[str, Any]:
         "preprocess": made.spec.model_dump(mode="json"),
         "calibration": made.images.manifest.digest if made.images is not None else None,
         "cali_image_preprocess": image_preprocess(made.spec) if int8 else None,
-        "models": [_model(compiled) for compiled in made.compiled],
+        "calibrations": [_calibration(chip, network) for chip, network in made.networks.items()],
+        "models": [_model(compiled, made) for compiled in made.compiled],
     }
 
 
-def _model(compiled: Compiled) -> dict[str, Any]:
+def _calibration(chip: str, network: Int8Network) -> dict[str, Any]:
+    """How a chip's int8 network came about, which no model says where none is of batch 1."""
+    quantized, ran = network.compiled.quantized, network.compiled.evidence
+    return {
+        "chip": chip,
+        "prototxt": network.prototxt.digest,
+        "int8umodel": network.umodel.digest,
+        "quantized": quantized.model_dump(mode="json") if quantized else None,
+        "command": list(ran.argv),
+        "seconds": round(ran.seconds, 1),
+        "log": _calibration_log(chip),
+    }
+
+
+def _calibration_log(chip: str) -> str:
+    return f"logs/{chip}-cali_model.log"
+
+
+def _model(compiled: Compiled, made: Made) -> dict[str, Any]:
+    network = made.networks.get(compiled.variant.chip)
+    prototxt = b"" if network is None else made.workspace.content.verified(network.prototxt).read_bytes()
     return {
         "file": compiled.variant.path,
         "digest": compiled.bmodel.digest,
@@ -117,7 +134,7 @@ def _model(compiled: Compiled) -> dict[str, Any]:
         "command": list(compiled.evidence.argv),
         "seconds": round(compiled.evidence.seconds, 1),
         "log": _log(compiled),
-        "remarks": list(remarks(compiled)),
+        "remarks": list(remarks(compiled, prototxt)),
     }
 
 
@@ -131,7 +148,7 @@ def _files(made: Made) -> dict[str, Blob]:
     for chip, network in made.networks.items():
         files[f"int8/{chip}.prototxt"] = network.prototxt
         files[f"int8/{chip}.int8umodel"] = network.umodel
-        files[f"logs/{chip}-cali_model.log"] = network.compiled.evidence.log
+        files[_calibration_log(chip)] = network.compiled.evidence.log
     if made.images is not None:
         files["calibration.json"] = made.images.manifest
         files["calibration.jpg"] = made.images.contact_sheet

@@ -12,7 +12,6 @@ from artifacts.errors import ArtifactError
 from artifacts.files import atomic_write
 from artifacts.measurements import MEASUREMENTS_TITLE, Measurements
 from artifacts.release import ReleaseRecord
-from artifacts.scratch import remove_tree
 from artifacts.store import Blob
 from flows.findings import Findings
 from flows.story import tell_findings, tell_release
@@ -148,8 +147,9 @@ def report_path(settings: Settings) -> Path:
 
 
 def _keep(results: Results, folder: Path, workspace: Workspace) -> None:
-    # What an earlier build kept there would be taken for this one's.
-    remove_tree(folder)
+    # What an earlier build kept there would be taken for this one's; whatever else lies there is not ours.
+    for earlier in folder.rglob("*.bmodel"):
+        earlier.unlink(missing_ok=True)
     for compiled in results.compiled:
         atomic_write(folder / compiled.variant.path, workspace.content.verified(compiled.bmodel).read_bytes())
 

@@ -57,15 +57,46 @@ def noted_signals() -> Iterator[list[int]]:
     def note(number: int, _frame: FrameType | None) -> None:
         received.append(number)
 
+    with _handled_by(note):
+        yield received
+
+
+@contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Let the signals end the block where it stands, as Ctrl-C does; for work that is safe to leave anywhere.
+
+    What it opened is closed and what it began is removed on the way out. A second signal does not wait for that.
+
+    Raises:
+        Stopped: A signal came.
+    """
+    received: list[int] = []
+
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        received.append(number)
+        if len(received) > 1:
+            leave(128 + number)
+        # No Exception: nothing that handles errors on the way may take it for one.
+        raise KeyboardInterrupt
+
+    with _handled_by(interrupt):
+        try:
+            yield
+        except KeyboardInterrupt:
+            raise Stopped(received[0] if received else signal.SIGINT) from None
+
+
+@contextmanager
+def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
-        yield received
+        yield
         return
-    before = {number: signal.signal(number, note) for number in SIGNALS}
+    before = {number: signal.signal(number, handler) for number in SIGNALS}
     try:
-        yield received
+        yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
 
 
 def run_until_stopped(

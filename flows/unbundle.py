@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from artifacts.errors import ArtifactError
+from flows.stopping import Stopped, ended_by_signals
 from tasks.bundle.manifest import this_host
 from tasks.bundle.unpack import unpack
 from tasks.errors import BundleError
@@ -22,11 +23,15 @@ def run_unbundle(argv: Sequence[str]) -> int:
         argv: Arguments without the program's name.
 
     Returns:
-        0 done, 1 failed.
+        0 done, 1 failed, 128 + its number when a signal stopped it.
     """
     options = _parser().parse_args(argv)
     try:
-        done = unpack(options.file, options.to, options.kind, this_host())
+        with ended_by_signals():
+            done = unpack(options.file, options.to, options.kind, this_host())
+    except Stopped as stopped:
+        print(f"The unpacking was {stopped}. What is proven is kept, the next run goes on there.", file=sys.stderr)
+        return stopped.exit_status
     except (BundleError, ArtifactError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return FAILED

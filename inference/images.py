@@ -7,27 +7,22 @@ away by its header, and a file that was cut short by its missing end (OpenCV fil
 
 from __future__ import annotations
 
-import re
 import struct
 from pathlib import Path
-from typing import NamedTuple, Optional, Tuple
+from typing import NamedTuple, Optional
 
 import cv2
 import numpy as np
 
 from artifacts.bounded import read_bounded
 from inference.errors import ImageError
+from inference.jpeg import JpegHeader, read_jpeg_header
 
 MAX_PIXELS = 100_000_000
 MAX_FILE_BYTES = 512 * 1024 * 1024
 # Encoders write about ten; a scan of some bytes costs as much time as the whole image has blocks.
 MAX_SCANS = 64
 
-# A JPEG marker. FF00 is a stuffed data byte and FFD0..FFD7 restart the entropy coder; both belong to the scan, and
-# FFFF is fill before a marker (ITU-T T.81, B.1.1.2 and B.1.1.5).
-_JPEG_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")
-_JPEG_SCAN = 0xDA
-_JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
 _BMP_UNCODED = frozenset({0, 3})  # BI_RGB, BI_BITFIELDS
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -44,6 +39,7 @@ class ImageHeader(NamedTuple):
         bits: Bits of one channel, 8 where they are fewer.
         complete: Whether the data reach to the end that the format prescribes.
         scans: How often a decoder goes over the image: more than once in a progressive JPEG.
+        jpeg: All that a JPEG says; None for other formats.
     """
 
     format: str
@@ -53,6 +49,7 @@ class ImageHeader(NamedTuple):
     bits: int
     complete: bool
     scans: int = 1
+    jpeg: Optional[JpegHeader] = None
 
 
 def read_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -189,34 +186,9 @@ def read_header(data: bytes, path: Optional[Path] = None) -> ImageHeader:
 
 
 def _jpeg_header(data: bytes) -> ImageHeader:
-    """Walk the markers of ITU-T T.81, B.1: the first frame header has the size, EOI (FFD9) is the end."""
-    scans = 0
-    frame: Optional[Tuple[int, int, int, int]] = None
-    complete = False
-    position = 2
-    while True:
-        # Searching, not stepping: after a scan header it skips the entropy-coded data. A thumbnail inside EXIF has
-        # markers of its own, which the segment's length passes over.
-        match = _JPEG_MARKER.search(data, position)
-        if match is None:
-            break
-        code = match.group(1)[0]
-        position = match.end()
-        if code == 0xD9:
-            complete = True
-            break
-        if code in (0xD8, 0x01):
-            continue
-        if position + 2 > len(data):
-            break
-        if code in _JPEG_FRAMES and frame is None:
-            frame = struct.unpack_from(">BHHB", data, position + 2)
-        scans += code == _JPEG_SCAN
-        position += struct.unpack_from(">H", data, position)[0]
-    if frame is None:
-        raise ValueError("no frame header")
-    bits, height, width, channels = frame
-    return ImageHeader("JPEG", width, height, channels, max(bits, 8), complete, scans)
+    found = read_jpeg_header(data)
+    bits, channels = max(found.bits, 8), found.channels
+    return ImageHeader("JPEG", found.width, found.height, channels, bits, found.complete, found.scans, found)
 
 
 def _png_header(data: bytes) -> ImageHeader:

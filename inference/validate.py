@@ -5,15 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
-from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 from pydantic import Field
 from typing_extensions import Annotated
 
-from artifacts.digest import digest_bytes
 from artifacts.protocols import PROTOCOLS, Limits, limits
 from artifacts.release import Accuracy, Protocol, ReleaseRecord
 from artifacts.variant import Record
@@ -22,15 +19,13 @@ from inference.annotations import Annotations, class_of_category, dataset_digest
 from inference.commands.which_model import open_detector
 from inference.decode import Detections
 from inference.deploy.local import local_release
-from inference.detector import Detector
 from inference.errors import ImageError, OptionError
-from inference.feeding import HOST, Picture
-from inference.images import read_file
-from inference.measuring import Figures, Setting, Timer, figures_text, setting_of, write_report
+from inference.feeding import HOST
+from inference.looking import Seen, look
+from inference.measuring import Figures, Setting, figures_text, setting_of, write_report
 from inference.model import ReleasedModel, read_release
 from inference.output_files import check_writable, write_whole
-from inference.progress import Progress
-from inference.protocols import by_protocol, decoded_top_k
+from inference.protocols import decoded_top_k
 
 METRIC = "COCO bbox AP@[.50:.95]"
 
@@ -53,7 +48,7 @@ class ValidationReport(Record):
         comparison: The difference, or why there is none, in words.
         stages: Times of an image in each stage, and ``total`` of all.
         images_per_second: The stages one after the other, without reading.
-        unreadable: Names of the images that could not be read; they do not count.
+        unreadable: Names of the images that could not be read, or are not for what prepares them; they do not count.
     """
 
     setting: Setting
@@ -71,22 +66,6 @@ class ValidationReport(Record):
     unreadable: Tuple[str, ...] = ()
 
 
-class Seen(NamedTuple):
-    """What came out of the images so far.
-
-    Attributes:
-        found: Image id to its detections; class ids are positions in the annotations' categories.
-        digests: Image id to the digest of the file.
-        unreadable: Names of the images that could not be read.
-        timer: Times of the calls.
-    """
-
-    found: Dict[int, Detections]
-    digests: Dict[int, str]
-    unreadable: List[str]
-    timer: Timer
-
-
 def validate(options: argparse.Namespace) -> ValidationReport:
     """Run the command.
 
@@ -99,7 +78,7 @@ def validate(options: argparse.Namespace) -> ValidationReport:
 
     Raises:
         AnnotationError: The annotations cannot be used, or are for another model.
-        ImageError: There is no folder of images, or none of the annotated images can be read.
+        ImageError: There is no folder of images, or none of the annotated images can be read and prepared.
         OptionError: There is no such protocol.
         InferenceError: The model or the engine failed, or a file cannot be written.
     """
@@ -119,7 +98,9 @@ def validate(options: argparse.Namespace) -> ValidationReport:
         positions = class_of_category(truth, detector.class_names)
         seen = look(detector, truth, options.images, positions, protocol)
         if not seen.found:
-            raise ImageError(f"none of the {len(truth.images)} annotated images can be read", options.images)
+            raise ImageError(
+                f"none of the {len(truth.images)} annotated images can be read and prepared", options.images
+            )
         report = assess(truth, seen, detector.model, setting_of(detector, options.device), protocol)
     if options.detections is not None:
         write_whole(options.detections, json.dumps(coco_results(truth, seen.found)).encode() + b"\n")
@@ -127,45 +108,6 @@ def validate(options: argparse.Namespace) -> ValidationReport:
         write_report(options.report, report)
     _print(report)
     return report
-
-
-def look(detector: Detector, truth: Annotations, folder: Path, positions: Dict[int, int], kept: Limits) -> Seen:
-    """Detect objects in the annotated images, in full batches where the model takes several.
-
-    Args:
-        detector: The detector, with the protocol's limits.
-        truth: Which images.
-        folder: Where they lie.
-        positions: Class id to position in ``truth.categories``; other classes are left out, for there is no truth about
-            them.
-        kept: What is kept of the detections.
-
-    Returns:
-        What was found in each image that can be read.
-    """
-    seen = Seen({}, {}, [], Timer([]))
-    progress = Progress(len(truth.images))
-    waiting: List[Tuple[int, Picture]] = []
-    read_s = 0.0
-    for image, name in truth.images.items():
-        started = time.perf_counter()
-        try:
-            data = read_file(folder / name)
-            waiting.append((image, detector.decode(data, folder / name)))
-            seen.digests[image] = digest_bytes(data)
-        except ImageError as error:
-            progress.clear()
-            print(f"skipped: {error}", file=sys.stderr)
-            seen.unreadable.append(name)
-        read_s += time.perf_counter() - started
-        progress.step()
-        if len(waiting) == detector.model.variant.batch:
-            _detect(detector, waiting, seen, positions, kept, read_s)
-            waiting, read_s = [], 0.0
-    if waiting:
-        _detect(detector, waiting, seen, positions, kept, read_s)
-    progress.clear()
-    return seen
 
 
 def assess(truth: Annotations, seen: Seen, model: ReleasedModel, setting: Setting, kept: Limits) -> ValidationReport:
@@ -233,24 +175,6 @@ def coco_results(truth: Annotations, found: Dict[int, Detections]) -> List[Dict[
     return results
 
 
-def _detect(
-    detector: Detector,
-    waiting: List[Tuple[int, Picture]],
-    seen: Seen,
-    positions: Dict[int, int],
-    limit: Limits,
-    read_s: float,
-) -> None:
-    before = detector.times
-    found = detector.detect([pixels for _, pixels in waiting])
-    seen.timer.detected(before, detector.times, read_s)
-    for (image, _), decoded in zip(waiting, found):
-        one = by_protocol(limit, decoded)
-        kept = np.isin(one.class_ids, list(positions))
-        ids = np.array([positions[class_id] for class_id in one.class_ids[kept].tolist()], dtype=np.int32)
-        seen.found[image] = Detections(one.boxes_xyxy[kept], one.scores[kept], ids)
-
-
 def limits_of(release: ReleaseRecord, name: Optional[str] = None) -> Limits:
     """The limits of the release's protocol; of another one, or where it has none, that protocol's usual ones.
 
@@ -287,5 +211,6 @@ def _print(report: ValidationReport) -> None:
     print(figures_text(report.stages))
     if report.unreadable:
         print(
-            f"{len(report.unreadable)} images could not be read: {', '.join(report.unreadable[:10])}", file=sys.stderr
+            f"{len(report.unreadable)} images could not be read or prepared: {', '.join(report.unreadable[:10])}",
+            file=sys.stderr,
         )

@@ -6,6 +6,7 @@ There is no interpreter here that runs what it makes, so that no accuracy is mea
 from __future__ import annotations
 
 import itertools
+import re
 
 import cv2
 import numpy as np
@@ -29,6 +30,9 @@ from tasks.workspace import Workspace
 
 # As the vendor's programs find it in their own int8 models: each end is a float, or an integer and its scale.
 _ENDS = tuple(itertools.product(("float32", "int8", "uint8"), ("float32", "int8")))
+
+# In Caffe's prototxt, which the tool writes: the first field of a layer, as protobuf prints fields by their numbers.
+_LAYER = re.compile(r'\blayer\s*\{\s*name\s*:\s*"([^"]*)"')
 
 
 class Int8Network(Record):
@@ -176,11 +180,12 @@ def letterboxed(image: NDArray[np.uint8], spec: PreprocessSpec, name: str) -> by
     return data.tobytes()
 
 
-def remarks(compiled: Compiled) -> tuple[str, ...]:
-    """Say what is known to go wrong in such a bmodel, as far as the file itself shows it.
+def remarks(compiled: Compiled, prototxt: bytes = b"") -> tuple[str, ...]:
+    """Say what is known to go wrong in such a bmodel, as far as the file itself and its network show it.
 
     Args:
         compiled: The bmodel.
+        prototxt: In int8, the network that it was made of.
 
     Returns:
         Sentences.
@@ -188,7 +193,15 @@ def remarks(compiled: Compiled) -> tuple[str, ...]:
     if compiled.quantized is None:
         return ()
     found = []
-    if not compiled.quantized.float_layers:
+    names = set(_LAYER.findall(prototxt.decode(errors="replace")))
+    unknown = [layer for layer in compiled.quantized.float_layers if layer not in names]
+    if unknown:
+        # The tool says nothing of names that it does not know, as far as is known.
+        found.append(
+            f"no layer of its network is called {', '.join(unknown)}, so none stays in fp32 by that name: the names "
+            f"are those in int8/{compiled.variant.chip}.prototxt"
+        )
+    if len(unknown) == len(compiled.quantized.float_layers):
         found.append(
             "no layer stays in fp32: where one int8 scale serves heatmap, size and offset, the small ones die; name "
             "the last convolution of each head in toolchain.nntc.fp32_layers"

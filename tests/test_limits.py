@@ -17,6 +17,7 @@ from inference.engines import worker_main
 from settings import load, toml_text
 from tasks import coco
 from tasks.bundle import manifest, unpack
+from tasks.bundle import release as bundled
 from tasks.devices import agent, answers
 from tasks.network import checkpoint
 from tasks.sources import archive, lock, ranges
@@ -55,6 +56,7 @@ def _size(count: int) -> str:
         ("`trust.json`", [_size(trust._MAX_MEMORY_BYTES)]),
         ("profile", [_size(load.MAX_PROFILE_BYTES), f"{toml_text.MAX_DEPTH} deep"]),
         ("bundle", [_size(manifest.MAX_BYTES), f"{_size(manifest.MAX_FILES)} files", _size(unpack.MAX_HEADER_BYTES)]),
+        ("expected bmodels", [_size(bundled.MAX_EXPECTED_BYTES), str(bundled._LONGEST)]),
         ("download", [_size(Options().max_bytes), f"{Options().max_redirects} redirects"]),
         ("member", [_size(Options().max_bytes), str(archive._BEST_RATIO), _size(ranges.MOST_IN_MEMORY)]),
         ("`sources.lock.json`", [_size(lock.MAX_LOCK_BYTES)]),

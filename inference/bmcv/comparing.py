@@ -10,6 +10,7 @@ from artifacts.release import PreprocessSpec
 from inference.decode import Detections
 
 SAME_IOU = 0.5
+FURTHEST = 255.0
 
 
 class TensorDistance(NamedTuple):
@@ -49,8 +50,13 @@ def tensor_distance(first: np.ndarray, second: np.ndarray, spec: PreprocessSpec)
         first: float32 [3, H, W], or uint8 where ``spec.fused``.
         second: The same.
         spec: What made them.
+
+    Returns:
+        How far they are apart; as far as can be where a value is no number.
     """
     apart = np.abs(first.astype(np.float64) - second.astype(np.float64))
+    if not np.isfinite(apart).all():
+        return TensorDistance(FURTHEST, FURTHEST)
     if not spec.fused:
         apart *= np.array(spec.std).reshape(3, 1, 1) / spec.scale
     return TensorDistance(float(apart.mean()), float(apart.max()))

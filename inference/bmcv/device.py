@@ -16,34 +16,34 @@ All calls are made in one thread, watched as those of the engine are: nothing sa
 from __future__ import annotations
 
 import threading
-from pathlib import Path
-from typing import Any, Callable, NamedTuple, Tuple, TypeVar
+from typing import Any, Callable, NamedTuple, Optional, Tuple, TypeVar
 
 import numpy as np
 
 from artifacts.bmodel import TensorInfo
 from artifacts.release import PreprocessSpec
 from inference.bmcv.geometry import place, scales_and_biases
-from inference.engines.sail import ANSWER_S, in_time
+from inference.engines.sail import ANSWER_S, Row, in_time
 from inference.engines.sophon_sdk import find_sail
 from inference.engines.watched import Watched
-from inference.errors import EngineError, ImageError
+from inference.errors import EngineError
 from inference.feeding import Picture
 from inference.preprocess import check_image
 
 T = TypeVar("T")
 
 
-class Row(NamedTuple):
-    """One image as the model takes it, on the device.
+class NotDecoded(Exception):
+    """The device's decoder does not take an image, which says nothing of the image: the host is asked next."""
 
-    Attributes:
-        tensor: ``sail.Tensor`` [1, 3, H, W].
-        memory: What its bytes lie in, to be kept as long as it.
-    """
 
-    tensor: Any
-    memory: Any
+class _Opened(NamedTuple):
+    """What sail holds: the handle, BMCV, and format and type of the prepared image."""
+
+    handle: Any
+    bmcv: Any
+    planes: Any
+    dtype: Any
 
 
 class DeviceImage:
@@ -94,32 +94,35 @@ class Bmcv:
         factor = given.scale if given.dtype != "float32" and not spec.fused else 1.0
         self._factors = tuple((scale * factor, bias * factor) for scale, bias in scales_and_biases(spec))
         self._closed = False
+        self._opened: Optional[_Opened] = None
         try:
             self._opened = self._call(lambda: self._open(given), "be opened")
         except BaseException:
             self._watched.close()
             raise
 
-    def decode(self, data: bytes, size: Tuple[int, int], path: Path) -> DeviceImage:
+    def decode(self, data: bytes, size: Tuple[int, int]) -> DeviceImage:
         """Decode a JPEG file's bytes, which were checked.
 
         Args:
             data: The bytes.
             size: (height, width) by its header.
-            path: Where they come from, for messages.
 
         Raises:
-            ImageError: What comes out has another size.
-            EngineError: The device failed.
+            NotDecoded: The device's decoder refuses it, or what comes out has another size.
+            EngineError: The device does not answer, or was closed.
         """
-        _, bmcv, _, _ = self._opened
-        image = DeviceImage(self, self._call(lambda: bmcv.imdecode(data), f"decode {path}"))
+
+        def decoded() -> DeviceImage:
+            bmcv = self._held().bmcv
+            try:
+                return DeviceImage(self, bmcv.imdecode(data))
+            except Exception as error:
+                raise NotDecoded(f"{error}") from error
+
+        image = self._call(decoded, "decode an image")
         if image.shape[:2] != size:
-            raise ImageError(
-                f"the device decodes {path} to {image.shape[1]} x {image.shape[0]} pixels, but it has {size[1]} x "
-                f"{size[0]}: it is damaged, or of a kind that only the host reads. Leave --preprocess at host",
-                path,
-            )
+            raise NotDecoded(f"it makes {image.shape[1]} x {image.shape[0]} pixels of {size[1]} x {size[0]}")
         return image
 
     def prepare(self, picture: Picture) -> Row:
@@ -150,23 +153,36 @@ class Bmcv:
         Raises:
             EngineError: The device failed.
         """
-        return np.asarray(self._call(row.tensor.asnumpy, "give a tensor back"))
+
+        def brought() -> Any:
+            # Of the row, not of its tensor: a call that hangs keeps the memory too.
+            return row.tensor.asnumpy()
+
+        return np.asarray(self._call(brought, "give a tensor back"))
 
     def close(self) -> None:
         """Let go of the device. May be called twice."""
         self._closed = True
+        # sail has no call for this; the handle is not to outlive the engine's. A call that hangs keeps what it uses.
+        self._opened = None
         self._watched.close()
 
-    def _open(self, given: TensorInfo) -> Tuple[Any, Any, Any, Any]:
-        """The handle, BMCV, and format and type of the prepared image."""
+    def _open(self, given: TensorInfo) -> _Opened:
         sail = self._sail
         handle = sail.Handle(self._device)
         bmcv = sail.Bmcv(handle)
         planes = getattr(sail.Format, f"FORMAT_{self._spec.channel_order}_PLANAR")
-        return handle, bmcv, planes, bmcv.get_bm_image_data_format(getattr(sail.Dtype, f"BM_{given.dtype.upper()}"))
+        dtype = bmcv.get_bm_image_data_format(getattr(sail.Dtype, f"BM_{given.dtype.upper()}"))
+        return _Opened(handle, bmcv, planes, dtype)
+
+    def _held(self) -> _Opened:
+        opened = self._opened
+        if opened is None:
+            raise EngineError("the model was closed; load it again")
+        return opened
 
     def _prepared(self, picture: Picture) -> Row:
-        handle, bmcv, planes, dtype = self._opened
+        handle, bmcv, planes, dtype = self._held()
         spec, sail = self._spec, self._sail
         image = picture.image if isinstance(picture, DeviceImage) else bmcv.mat_to_bm_image(_contiguous(picture))
         left, top, width, height = place((picture.shape[0], picture.shape[1]), spec)
@@ -187,6 +203,8 @@ class Bmcv:
         def told() -> T:
             try:
                 return work()
+            except NotDecoded:
+                raise
             except Exception as error:
                 raise EngineError(
                     f"BMCV of device {self._device} cannot {what}: {error}. dmesg may say more. It needs a sail of "

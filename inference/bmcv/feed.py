@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from pathlib import Path
 from typing import List, Optional, Sequence, Tuple
 
 import numpy as np
 
 from artifacts.release import PreprocessSpec
-from inference.bmcv.device import Bmcv, Row
+from inference.bmcv.device import Bmcv, NotDecoded
 from inference.bmcv.geometry import affine_from_output, check_image, check_spec
 from inference.engines.choose import EngineWish, choose_engine
-from inference.engines.sail import SailEngine
+from inference.engines.sail import Row, SailEngine
 from inference.errors import OptionError
 from inference.feeding import BMCV, Batch, Picture
 from inference.images import check_header, decode_image, read_header
+from inference.jpeg import JpegHeader
 
-_TURNED = (b"\x12\x01\x03\x00\x01\x00\x00\x00", b"\x01\x12\x00\x03\x00\x00\x00\x01")
-"""The EXIF entry of the orientation up to its value, little and big endian (EXIF 2.3, 4.6.2 and 4.6.4, tag 274)."""
+LOG = logging.getLogger(__name__)
 
-_EXIF_WITHIN = 1 << 17
+# What libsophon's decoder is documented for (bmvid/document/bmcv, jpeg_decode.rst): YUV of 4:2:0, 4:2:2 and 4:4:4; gray
+# comes out as one plane. Coded as its hardware does it: baseline, or extended of 8 bits, which adds tables alone.
+_SEQUENTIAL = (0xC0, 0xC1)
+_BITS = 8
+_SAMPLING = frozenset((luma, (1, 1), (1, 1)) for luma in ((2, 2), (2, 1), (1, 1)))
+# JFIF's identifiers of Y, Cb and Cr, and those that some encoders count from 0. Others may name R, G and B.
+_YCBCR = ((1, 2, 3), (0, 1, 2))
+_ADOBE_YCBCR = 1
 
 
 class BmcvFeed:
@@ -27,6 +36,7 @@ class BmcvFeed:
 
     Attributes:
         name: ``bmcv``.
+        not_decoded: How many images the device's decoder did not take, and the host decoded.
     """
 
     name = BMCV
@@ -46,18 +56,29 @@ class BmcvFeed:
         self._engine = engine
         self._spec = spec
         self._bmcv = Bmcv(engine.device, spec, engine.info.input)
+        self._counting = threading.Lock()
+        self.not_decoded = 0
 
     def decode(self, data: bytes, path: Path) -> Picture:
         """Decode an image file's bytes: on the device what its decoder gives as the host's does, else on the host.
 
         Raises:
-            ImageError: As of `inference.images.decode_image`.
+            ImageError: As of `inference.images.decode_image`, or the chip does not take an image of its size.
             EngineError: The device failed.
         """
         header = check_header(read_header(data, path), path)
-        if header.format == "JPEG" and header.scans == 1 and header.channels == 3 and not is_turned(data):
-            return self._bmcv.decode(data, (header.height, header.width), path)
-        return decode_image(data, path)
+        size = (header.height, header.width)
+        # Turned or not: the model's input is square, so that a side is as good as the other.
+        check_image(size, self._spec, self._engine.info.chip, path)
+        if header.jpeg is None or not is_plain(header.jpeg):
+            return decode_image(data, path)
+        try:
+            return self._bmcv.decode(data, size)
+        except NotDecoded as error:
+            # The host knows better whether the file is damaged or only unusual: it refuses what is damaged.
+            image = decode_image(data, path)
+            self._tell(error, path)
+            return image
 
     def begin(self, count: int) -> Batch:
         """See `inference.feeding.Feed.begin`."""
@@ -79,7 +100,7 @@ class BmcvFeed:
 
     def run(self, rows: Sequence[Row]) -> np.ndarray:
         """Run the model on images that are prepared."""
-        return self._engine.run_placed([row.tensor for row in rows])
+        return self._engine.run_placed(rows)
 
     def values(self, row: Row) -> np.ndarray:
         """What the model will see of an image, in real numbers.
@@ -98,6 +119,18 @@ class BmcvFeed:
     def close(self) -> None:
         """Free what it holds. May be called twice."""
         self._bmcv.close()
+
+    def _tell(self, error: NotDecoded, path: Path) -> None:
+        with self._counting:
+            self.not_decoded += 1
+            if self.not_decoded > 1:
+                return
+        LOG.warning(
+            "the device's decoder does not take %s (%s): it is decoded on the host, and so are further ones without a "
+            "word; dmesg may say more",
+            path,
+            error,
+        )
 
 
 class _DeviceBatch:
@@ -140,16 +173,18 @@ def open_bmcv(bmodel: Path, chip: Optional[str], spec: PreprocessSpec, wish: Eng
         raise
 
 
-def is_turned(data: bytes) -> bool:
-    """Whether a JPEG may be shown turned by its EXIF orientation; a device's decoder may not heed that.
+def is_plain(jpeg: JpegHeader) -> bool:
+    """Whether the device's decoder is documented for a JPEG, and gives what the host's does.
 
     Args:
-        data: The bytes of the file.
+        jpeg: What it says about itself. One that may be shown turned is not: the decoder may not heed EXIF.
     """
-    head = data[:_EXIF_WITHIN]
-    for start, little in zip(_TURNED, (True, False)):
-        place = head.find(start)
-        if place >= 0:
-            value = head[place + len(start) : place + len(start) + 2]
-            return int.from_bytes(value, "little" if little else "big") != 1
-    return False
+    return (
+        jpeg.frame in _SEQUENTIAL
+        and jpeg.bits == _BITS
+        and jpeg.scans == 1
+        and jpeg.ids in _YCBCR
+        and jpeg.transform in (None, _ADOBE_YCBCR)
+        and jpeg.sampling in _SAMPLING
+        and not jpeg.turned
+    )

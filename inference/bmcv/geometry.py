@@ -8,7 +8,8 @@ host's, boxes of an image that is made n times smaller would be off by (n - 1) /
 
 from __future__ import annotations
 
-from typing import NamedTuple, Tuple
+from pathlib import Path
+from typing import NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -97,13 +98,14 @@ def affine_from_output(image_size: Tuple[int, int], spec: PreprocessSpec) -> np.
     )
 
 
-def check_image(image_size: Tuple[int, int], spec: PreprocessSpec, chip: str) -> None:
+def check_image(image_size: Tuple[int, int], spec: PreprocessSpec, chip: str, path: Optional[Path] = None) -> None:
     """Refuse an image that the chip's VPP does not take.
 
     Args:
         image_size: (height, width) of the image in pixels.
         spec: What the model expects.
         chip: The chip's name.
+        path: Where it comes from, for messages.
 
     Raises:
         ImageError: It is too small, too large, or too long and narrow.
@@ -115,11 +117,13 @@ def check_image(image_size: Tuple[int, int], spec: PreprocessSpec, chip: str) ->
     ratio = max(height / placed.height, placed.height / height, width / placed.width, placed.width / width)
     padding = max(spec.width - placed.left - placed.width, spec.height - placed.top - placed.height)
     if min(sides) < limits.least or max(sides) > limits.most or ratio > limits.ratio or padding > MOST_PADDING:
+        name = "an image" if path is None else f"the image {path}"
         raise ImageError(
-            f"an image of {width} x {height} pixels becomes one of {placed.width} x {placed.height} in the model's "
+            f"{name} of {width} x {height} pixels becomes one of {placed.width} x {placed.height} in the model's "
             f"input, which is not for the device: it takes and makes sides of {limits.least} to {limits.most} pixels, "
             f"scales by up to {limits.ratio} and pads by up to {MOST_PADDING} pixels. Leave --preprocess at host for "
-            "such images"
+            "such images",
+            path,
         )
 
 

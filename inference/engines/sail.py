@@ -56,6 +56,18 @@ class _Loaded(NamedTuple):
     made: Any
 
 
+class Row(NamedTuple):
+    """One image as the model takes it, on the device.
+
+    Attributes:
+        tensor: ``sail.Tensor`` [1, 3, H, W].
+        memory: What its bytes lie in, to be kept as long as it.
+    """
+
+    tensor: Any
+    memory: Any
+
+
 class SailEngine:
     """A ``.bmodel`` on one device, loaded as long as this object lives.
 
@@ -110,11 +122,11 @@ class SailEngine:
                 batch, self._info.batch, lambda full: self._in_time(lambda: self._run_full(loaded, full), ANSWER_S)
             )
 
-    def run_placed(self, rows: Sequence[Any]) -> np.ndarray:
+    def run_placed(self, rows: Sequence[Row]) -> np.ndarray:
         """Run the model on inputs that lie on the device; it was opened for such.
 
         Args:
-            rows: A ``sail.Tensor`` [1, 3, H, W] for each image, of the type in which the model stores its input.
+            rows: One for each image, of the type in which the model stores its input.
 
         Returns:
             float32 [N, C + 4, h, w], the head tensor.
@@ -159,13 +171,13 @@ class SailEngine:
 
         return self._run_filled(loaded, fill)
 
-    def _run_part(self, loaded: _Loaded, rows: Sequence[Any]) -> np.ndarray:
+    def _run_part(self, loaded: _Loaded, rows: Sequence[Row]) -> np.ndarray:
         size = math.prod(self._info.input.shape[1:])
 
         def fill() -> None:
             # What an earlier batch left in further rows gives results that nobody looks at.
             for place, row in enumerate(rows):
-                loaded.given.sync_d2d(row, 0, place * size, size)
+                loaded.given.sync_d2d(row.tensor, 0, place * size, size)
 
         return self._run_filled(loaded, fill)[: len(rows)]
 

@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
-import json
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from artifacts.digest import digest_file
-from settings.load import PROFILES
+from settings.errors import SettingsError
+from settings.load import load_settings
+from settings.locations import PROJECT
 from settings.model import Settings
+from settings.sections import ReleaseSettings
 from settings.sources import CocoSource, FolderSource, GeneratedSource
+from settings.toml_text import format_key, format_value
 from tasks.errors import BundleNotMade
 from tasks.gather import collect_folders, download_coco
 from tasks.records import ImageSet
 from tasks.source_files import obtain, ships
 from tasks.workspace import Workspace
 
-PROFILE, PARENT = "profile.toml", "parent.toml"
+PROFILE = "profile.toml"
+# Not the file's own name, which may be anything; it has the suffix that all checkpoints have.
+WEIGHTS = "inputs/weights/weights.pth"
+
+# About this machine and its network, or secret: the other machine has its own, or none.
+_LEFT_HERE: Mapping[str, Any] = {
+    "profile": True,
+    "store": True,
+    "exchange": True,
+    "runner": True,
+    "devices": True,
+    "release": {"repository", "folder", "push", "signing_key"},
+    "toolchain": {"python", "nntc"},
+}
+_SOURCES: Mapping[str, Any] = {"weights": True, "evaluation": {"source"}, "calibration": {"source"}}
 
 
 class Inputs(NamedTuple):
@@ -27,12 +43,10 @@ class Inputs(NamedTuple):
     Attributes:
         files: Name in the bundle to the file.
         profile: Text of the profile that takes them from there, relative to itself.
-        parent: Text of the user's own profile, which the other extends; None for one that ships with the project.
     """
 
     files: dict[str, Path]
     profile: str
-    parent: str | None
 
 
 def inputs_of(settings: Settings, profile: str, workspace: Workspace) -> Inputs:
@@ -47,56 +61,86 @@ def inputs_of(settings: Settings, profile: str, workspace: Workspace) -> Inputs:
         Files and profile.
 
     Raises:
-        BundleNotMade: The profile extends another file.
         DownloadError: Something is not to be had.
         DataError: Images or annotations are wrong.
     """
-    parent = own_profile(profile)
     files: dict[str, Path] = {}
-    tables = []
+    ships_itself = not profile.endswith(".toml")
+    facts: dict[str, Any] = {"extends": profile} if ships_itself else _effective(settings)
     if not ships(settings.weights):
-        path = obtain(settings.weights, workspace)
-        name = f"inputs/weights/{path.name}"
-        files[name] = path
-        tables.append(weights_table(name, path.stat().st_size, settings.weights.digest or digest_file(path)))
+        files[WEIGHTS] = path = obtain(settings.weights, workspace)
+        facts["weights"] = {
+            "mirrors": [WEIGHTS],
+            "size": path.stat().st_size,
+            "digest": settings.weights.digest or digest_file(path),
+            "record_first_use": False,
+        }
     evaluation, calibration = settings.evaluation, settings.calibration
     if not isinstance(evaluation.source, GeneratedSource):
         images = _images(evaluation.source, evaluation.limit, "evaluation", 0, workspace)
-        tables.append(_placed(images, "evaluation", files, workspace))
-    needs_ranges = any(variant.precision == "int8" for variant in settings.variants())
-    if needs_ranges and not isinstance(calibration.source, GeneratedSource):
-        images = _images(calibration.source, None, "calibration", calibration.seed, workspace)
-        tables.append(_placed(images, "calibration", files, workspace))
-    extends = PARENT if parent is not None else profile
-    return Inputs(files, "\n".join([f"extends = {json.dumps(extends)}\n", *tables]), parent)
+        facts.setdefault("evaluation", {})["source"] = _placed(images, "evaluation", files, workspace)
+    if not isinstance(calibration.source, GeneratedSource):
+        source: dict[str, Any] = _folder("calibration", annotated=False)
+        if any(variant.precision == "int8" for variant in settings.variants()):
+            images = _images(calibration.source, None, "calibration", calibration.seed, workspace)
+            source = _placed(images, "calibration", files, workspace)
+        facts.setdefault("calibration", {})["source"] = source
+    return Inputs(files, "".join(f"{line}\n" for line in _lines(facts)))
 
 
-def own_profile(profile: str) -> str | None:
-    """Return the text of a user's own profile, None for a shipped one.
+def check_carried(path: Path, settings: Settings) -> None:
+    """Read the profile as the other machine will, and make sure that it says the same.
+
+    Args:
+        path: The profile, alone in a folder.
+        settings: Of the build.
 
     Raises:
-        BundleNotMade: It extends a file, which would have to come along too.
+        BundleNotMade: It cannot be read, says something else, or would write into the bundle.
     """
-    if not profile.endswith(".toml"):
-        return None
-    text = Path(profile).read_text()
-    extends = tomllib.loads(text).get("extends")
-    if extends is not None and not (PROFILES / f"{extends}.toml").is_file():
-        raise BundleNotMade(f"{profile} extends {extends!r}: a profile for a bundle extends one that ships, or none.")
-    return text
+    try:
+        carried = load_settings(path, environ={})
+    except SettingsError as error:
+        raise BundleNotMade(f"The bundle was not made: its profile would be refused elsewhere. {error}") from error
+    if _said(carried) != _said(settings):
+        raise BundleNotMade(
+            "The bundle was not made: its profile would build something else elsewhere. Did the profile change "
+            "meanwhile? Run this again."
+        )
+    written = (carried.store.path, carried.release.repository, carried.release.folder)
+    if any(place.is_relative_to(path.parent) for place in written):
+        raise BundleNotMade("The bundle was not made: a build from it would write into the bundle itself.")
 
 
-def weights_table(name: str, size: int, digest: str) -> str:
-    """Write where a bundle's weights lie, as TOML."""
-    return f'[weights]\nmirrors = ["{name}"]\nsize = {size}\ndigest = "{digest}"\nrecord_first_use = false\n'
+def _said(settings: Settings) -> dict[str, Any]:
+    return settings.model_dump(mode="json", exclude={**_LEFT_HERE, **_SOURCES})
 
 
-def images_table(purpose: str, annotated: bool) -> str:
-    """Write where a bundle's images lie, as TOML."""
-    lines = [f"[{purpose}.source]", 'kind = "folder"', f'folders = ["inputs/{purpose}/images"]']
-    if annotated:
-        lines.append(f'annotations = ["inputs/{purpose}/instances.json"]')
-    return "\n".join(lines) + "\n"
+def _effective(settings: Settings) -> dict[str, Any]:
+    """Return all that the settings say but places of this machine and secrets."""
+    facts = settings.model_dump(mode="json", exclude=dict(_LEFT_HERE))
+    here, usual, name = Path.cwd(), ReleaseSettings(), settings.release.name
+    # Relative to the profile, so beside the bundle. The usual places are left out: they begin where the build is run.
+    if settings.release.repository != here / usual.repository:
+        facts["release"]["repository"] = f"../registry/{name}"
+    if settings.release.folder != here / usual.folder:
+        facts["release"]["folder"] = f"../release-{name}"
+    if ships(settings.weights):
+        facts["weights"]["mirrors"] = [f"project:{Path(one).relative_to(PROJECT)}" for one in settings.weights.mirrors]
+    return facts
+
+
+def _lines(facts: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[str]:
+    for name, value in facts.items():
+        if isinstance(value, Mapping):
+            yield from _lines(value, (*path, name))
+        else:
+            yield f"{format_key((*path, name))} = {format_value(value)}"
+
+
+def _folder(purpose: str, *, annotated: bool) -> dict[str, Any]:
+    found: dict[str, Any] = {"kind": "folder", "folders": [f"inputs/{purpose}/images"]}
+    return {**found, "annotations": [f"inputs/{purpose}/instances.json"]} if annotated else found
 
 
 def names_of(images: ImageSet, purpose: str) -> Mapping[str, str]:
@@ -116,11 +160,11 @@ def _images(
     return collect_folders.fn(source, purpose, workspace)
 
 
-def _placed(images: ImageSet, purpose: str, files: dict[str, Path], workspace: Workspace) -> str:
+def _placed(images: ImageSet, purpose: str, files: dict[str, Path], workspace: Workspace) -> dict[str, Any]:
     blobs = {image.blob.digest: image.blob for image in images.images}
     if images.annotations is not None:
         blobs[images.annotations.digest] = images.annotations
     files.update(
         {name: workspace.content.verified(blobs[digest]) for name, digest in names_of(images, purpose).items()}
     )
-    return images_table(purpose, images.annotations is not None)
+    return _folder(purpose, annotated=images.annotations is not None)

@@ -19,6 +19,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 DONE, FAILED = 0, 1
 CHUNK_BYTES = 1 << 20
+OUR_WHEEL = r"wheels/centernet_sophon_device-[^/]*\.whl"
 
 
 def main(arguments: list[str]) -> int:
@@ -30,12 +31,15 @@ def main(arguments: list[str]) -> int:
     Returns:
         0 done, 1 failed.
     """
-    manifest = json.loads((HERE / "bundle.json").read_text(encoding="utf-8"))
-    reasons = unfit(manifest) + damaged(manifest, HERE)
+    try:
+        manifest = read_manifest(HERE / "bundle.json")
+        reasons = unfit(manifest) + damaged(manifest, HERE) + unlisted(manifest, HERE)
+        ours = HERE / our_wheel(manifest)
+    except ValueError as error:
+        reasons = [str(error)]
     if reasons:
         print("error: nothing was installed: {}".format("; ".join(reasons[:10])), file=sys.stderr)
         return FAILED
-    ours = next(HERE.glob("wheels/centernet_sophon_device-*.whl"))
     command = [sys.executable, "-m", "pip", "install", "--no-index", "--find-links", str(HERE / "wheels")]
     # What a user or a machine set for pip, such as an index or constraints, is not about this bundle.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
@@ -48,6 +52,67 @@ def main(arguments: list[str]) -> int:
     print("installed. The release is pulled from here (--chip, --precision, --batch choose the model):")
     print("  {} -m inference pull oci:{}".format(sys.executable, HERE / "release" / manifest["profile"]))
     return DONE
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """Read what the bundle says about itself.
+
+    Returns:
+        The manifest; its texts are plain words, and its files' names lead nowhere else.
+
+    Raises:
+        ValueError: It cannot be read, or is none; the message says so.
+    """
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"bundle.json cannot be read ({error.strerror})") from error
+    except (ValueError, RecursionError) as error:
+        raise ValueError("bundle.json is damaged: it is no JSON") from error
+    if not is_manifest(manifest):
+        raise ValueError("bundle.json is damaged, or not of a bundle that this program knows")
+    return dict(manifest)
+
+
+def is_manifest(value: Any) -> bool:
+    """Tell whether a value has all that is read of a manifest here; what is printed may not steer a terminal."""
+    if not isinstance(value, dict) or not isinstance(value.get("pythons"), dict):
+        return False
+    texts = [value.get(name) for name in ("kind", "machine", "glibc", "profile")]
+    texts += [text for item in value["pythons"].items() for text in item]
+    plain = all(isinstance(text, str) and re.fullmatch("[A-Za-z0-9._:+-]{0,200}", text) for text in texts)
+    files = value.get("files")
+    return plain and isinstance(files, list) and all(is_file(one) for one in files)
+
+
+def is_file(value: Any) -> bool:
+    """Tell whether a value is what a manifest says of a file."""
+    if not isinstance(value, dict) or not all(isinstance(value.get(name), str) for name in ("name", "digest")):
+        return False
+    parts = value["name"].split("/")
+    return type(value.get("size")) is int and value["name"].isprintable() and not {"", ".", ".."} & set(parts)
+
+
+def our_wheel(manifest: dict[str, Any]) -> str:
+    """Return the name of the project's own package in the bundle.
+
+    Raises:
+        ValueError: The manifest lists none, or several.
+    """
+    found = [str(one["name"]) for one in manifest["files"] if re.fullmatch(OUR_WHEEL, one["name"])]
+    if len(found) != 1:
+        raise ValueError(f"it is no device bundle: bundle.json lists {len(found)} packages of ours instead of one")
+    return found[0]
+
+
+def unlisted(manifest: dict[str, Any], folder: Path) -> list[str]:
+    """Say what lies among the packages and is not the bundle's: pip would take it, were its version newer."""
+    listed = {one["name"] for one in manifest["files"]}
+    found = [path for path in sorted((folder / "wheels").rglob("*")) if path.is_symlink() or not path.is_dir()]
+    names = [path.relative_to(folder).as_posix() for path in found if not path.is_symlink()]
+    names += [path.relative_to(folder).as_posix() + " (a link)" for path in found if path.is_symlink()]
+    reasons = [f"{name!a} is not of this bundle" for name in names if name not in listed]
+    return [*reasons, "unpack the bundle into a new folder"] if reasons else []
 
 
 def unfit(manifest: dict[str, Any]) -> list[str]:

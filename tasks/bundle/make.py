@@ -11,13 +11,14 @@ from artifacts.reference import Reference
 from settings.locations import PROJECT
 from settings.model import Settings
 from tasks.bundle import packages
-from tasks.bundle.inputs import PARENT, PROFILE, inputs_of
-from tasks.bundle.manifest import Manifest, this_host
-from tasks.bundle.pack import listed, pack
+from tasks.bundle.inputs import PROFILE, check_carried, inputs_of
+from tasks.bundle.manifest import Manifest, plain, this_host
+from tasks.bundle.pack import checked_target, listed, pack
 from tasks.bundle.release import EXPECTED, copy_release, expected_text, layout_files
+from tasks.errors import BundleNotMade
 from tasks.packages import device_package
 from tasks.toolchain.installer import PYTHON
-from tasks.toolchain.provision import Recipe, recipe_of
+from tasks.toolchain.provision import NAME, Recipe, recipe_of
 from tasks.workspace import Workspace
 
 WHEELS = PROJECT / "build" / "wheelhouse"
@@ -52,27 +53,28 @@ def build_bundle(
         What was written.
 
     Raises:
-        BundleNotMade: Packages cannot be had.
+        BundleNotMade: Packages cannot be had; or the profile cannot be carried, or the file not be written there.
         DownloadError: Weights or images cannot be had.
         ArtifactError: The release cannot be read, or the file cannot be written.
     """
-    inputs = inputs_of(settings, profile, workspace)
-    recipe = recipe_of(settings.toolchain.version)
-    files = {**inputs.files, **build_wheels(), **toolchain_wheels(recipe, settings.toolchain.python)}
-    texts = {PROFILE: inputs.profile}
-    if inputs.parent is not None:
-        texts[PARENT] = inputs.parent
-    if beside is not None:
-        texts[EXPECTED] = expected_text(beside)
-    host = this_host()
+    # What may be refused comes before what takes an hour.
+    target = checked_target(target)
+    if settings.toolchain.name != NAME:
+        raise BundleNotMade(f"A bundle carries {NAME} and not {settings.toolchain.name}, which is no package.")
     with tempfile.TemporaryDirectory() as scratch:
+        texts = {EXPECTED: expected_text(beside)} if beside is not None else {}
+        inputs = inputs_of(settings, profile, workspace)
+        texts[PROFILE] = inputs.profile
         for name, text in texts.items():
-            files[name] = Path(scratch) / name
-            files[name].write_text(text)
+            (Path(scratch) / name).write_text(text)
+        check_carried(Path(scratch) / PROFILE, settings)
+        recipe, host = recipe_of(settings.toolchain.version), this_host()
+        files = {**inputs.files, **{name: Path(scratch) / name for name in texts}}
+        files |= {**build_wheels(), **toolchain_wheels(recipe, settings.toolchain.python)}
         manifest = Manifest(
             kind="build",
             project=device_package()[1],
-            profile=Path(profile).stem,
+            profile=plain(Path(profile).stem),
             toolchain=recipe.version,
             machine=host.machine,
             glibc=host.glibc,
@@ -97,19 +99,21 @@ def device_bundle(release: Reference, target: packages.Target, path: Path) -> Ma
         BundleNotMade: A package has no wheel for the board, or cannot be had.
         ArtifactError: The release cannot be read, or the file cannot be written.
     """
+    path = checked_target(path)
     name, version, _ = device_package()
     with tempfile.TemporaryDirectory(dir=_made(PROJECT / "build")) as scratch:
+        # First, as it is what may be refused: the packages take minutes.
+        subject = copy_release(release, Path(scratch) / "release")
         wheel = packages.device_wheel(Path(scratch) / "wheel")
         pins = packages.resolved_pins([f"{name}[signatures] @ {wheel.as_uri()}"], (), target)
-        kept = WHEELS / f"device-{target.python}-{target.machine}"
+        kept = target.folder(WHEELS, "device")
         files = {f"wheels/{one}": at for one, at in packages.collect_for(pins, target, kept).items()}
-        subject = copy_release(release, Path(scratch) / "release")
         files |= {f"release/{one}": at for one, at in layout_files(Path(scratch) / "release").items()}
         files |= {f"wheels/{wheel.name}": wheel, INSTALLER.name: INSTALLER}
         manifest = Manifest(
             kind="device",
             project=version,
-            profile=f"{subject.record.name}:{subject.record.version}",
+            profile=plain(f"{subject.record.name}:{subject.record.version}"),
             toolchain="",
             machine=target.machine,
             glibc=target.glibc,
@@ -126,7 +130,7 @@ def build_wheels() -> dict[str, Path]:
     constraints = (PROJECT / "constraints.txt").read_text().splitlines()
     target = packages.Target(host.python, host.machine, host.glibc)
     pins = packages.resolved_pins([f"-r {PROJECT / 'requirements-dev.txt'}"], constraints, target)
-    kept = WHEELS / f"build-{host.python}-{host.machine}"
+    kept = target.folder(WHEELS, "build")
     found = packages.collect_here(pins, packages.helper(Path(sys.executable), kept / "pip"), kept)
     return {f"wheels/build/{name}": path for name, path in found.items()}
 
@@ -136,7 +140,7 @@ def toolchain_wheels(recipe: Recipe, python: Path | None) -> dict[str, Path]:
     host = this_host()
     target = packages.Target(PYTHON, host.machine, host.glibc)
     pins = packages.resolved_pins(recipe.requirements, recipe.constraints, target)
-    kept = WHEELS / f"toolchain-{PYTHON}-{host.machine}"
+    kept = target.folder(WHEELS, "toolchain")
     found = packages.collect_here(pins, packages.helper(packages.compilers_python(python), kept / "pip"), kept)
     return {f"wheels/toolchain/{name}": path for name, path in found.items()}
 

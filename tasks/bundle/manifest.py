@@ -18,6 +18,9 @@ from artifacts.errors import BadDigest
 from artifacts.strict_json import decoded
 
 NAME = "bundle.json"
+STAGING = ".unpacking"
+"""Folder in an unpacked bundle's own for what is being unpacked; no bundle may have a file there."""
+
 SCHEMA = 1
 MAX_BYTES = 16 << 20
 MAX_FILES = 60_000
@@ -27,6 +30,9 @@ _LONGEST_PART = 200
 # Control characters, and the separators of other systems, have no place in a name that becomes a path.
 _UNFIT = re.compile(r"[\x00-\x1f\x7f\\]")
 _TEXTS = ("kind", "project", "profile", "toolchain", "machine", "glibc")
+# All of them are printed where they are read: nothing in them may steer a terminal, or fill it.
+_TEXT = re.compile(r"[A-Za-z0-9._:+-]{0,200}")
+_SHOWN = 80
 
 
 class BundledFile(NamedTuple):
@@ -106,13 +112,13 @@ def parse(data: bytes) -> Manifest:
     if not isinstance(facts, dict) or "schema" not in facts:
         raise ValueError("its first file is no manifest of a bundle")
     if facts["schema"] != SCHEMA:
-        raise ValueError(f"it is of the generation {facts['schema']!r}, this program reads {SCHEMA}")
+        raise ValueError(f"it is of the generation {_shown(facts['schema'])}, this program reads {SCHEMA}")
     try:
         texts = {name: _text(facts[name]) for name in _TEXTS}
         pythons = {_text(name): _text(version) for name, version in facts["pythons"].items()}
         files = tuple(_file(one) for one in facts["files"])
     except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"its manifest lacks something: {error!r}") from error
+        raise ValueError(f"its manifest lacks something: {repr(error)[:200]}") from error
     check_names(one.name for one in files)
     return Manifest(**texts, pythons=pythons, files=files)
 
@@ -121,10 +127,11 @@ def check_name(name: str) -> None:
     """Make sure that a name is a path that stays below the folder it is joined to.
 
     Raises:
-        ValueError: It is absolute, leaves the folder, is too long, or has characters that no name of ours has.
+        ValueError: It is absolute, leaves the folder, is too long, lies where unpacking writes, or has characters that
+            no name of ours has.
     """
     parts = name.split("/")
-    if any(part in ("", ".", "..") for part in parts) or _UNFIT.search(name):
+    if any(part in ("", ".", "..") for part in parts) or _UNFIT.search(name) or parts[0] == STAGING:
         raise ValueError(f"{name[:80]!r} is no name of a file below a folder")
     try:
         longest = max(len(part.encode()) for part in parts)
@@ -182,16 +189,33 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"[0-9]{1,9}", version))
 
 
+def plain(text: str) -> str:
+    """Return a text as a manifest may hold it: of other characters, such as those of a file's name, a dash is left."""
+    return re.sub(r"[^A-Za-z0-9._:+-]+", "-", text)[:_SHOWN]
+
+
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
+        raise TypeError(f"{_shown(value)} is no text")
+    if not _TEXT.fullmatch(value):
+        raise ValueError(f"{_shown(value)} stands where a plain word should")
+    return value
+
+
+def _shown(value: Any) -> str:
+    return ascii(value)[:_SHOWN]
+
+
+def _name(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{_shown(value)} is no name")
     return value
 
 
 def _file(value: Any) -> BundledFile:
-    name, size = _text(value["name"]), value["size"]
+    name, size = _name(value["name"]), value["size"]
     if type(size) is not int or not 0 <= size < 1 << 44:
-        raise ValueError(f"the size of {name[:80]!r} is {size!r}")
+        raise ValueError(f"the size of {name[:80]!r} is {_shown(size)}")
     try:
         return BundledFile(name, size, check_digest(value["digest"]))
     except BadDigest as error:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import io
-import os
 import tarfile
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from artifacts.digest import digest_file
 from artifacts.errors import NoSpace
-from artifacts.files import FILE_MODE, free_bytes, fsync_folder, storage_errors
+from artifacts.files import FILE_MODE, free_bytes, staged, storage_errors
 from tasks.bundle.manifest import NAME, BundledFile, Manifest, check_names, encoded
 from tasks.errors import BundleNotMade
 
@@ -37,6 +37,25 @@ def listed(files: Mapping[str, Path]) -> tuple[BundledFile, ...]:
     return tuple(BundledFile(name, path.stat().st_size, digest_file(path)) for name, path in sorted(files.items()))
 
 
+def checked_target(target: Path) -> Path:
+    """Find out now, rather than after the work, whether a bundle can be written under a name.
+
+    Returns:
+        The name, absolute.
+
+    Raises:
+        BundleNotMade: It is a folder.
+        StoreNotWritable: Its folder cannot be made or written.
+    """
+    target = target.absolute()
+    if target.is_dir():
+        raise BundleNotMade(f"{target} is a folder: name a file for the bundle.")
+    with storage_errors(target.parent):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=target.parent):
+            return target
+
+
 def pack(manifest: Manifest, files: Mapping[str, Path], target: Path) -> int:
     """Write a bundle under a temporary name, and rename it when it is whole. Equal contents give equal bytes.
 
@@ -55,25 +74,13 @@ def pack(manifest: Manifest, files: Mapping[str, Path], target: Path) -> int:
     """
     head = encoded(manifest)
     needed = sum(one.size + 3 * _BLOCK for one in manifest.files) + len(head) + 10 * _BLOCK
-    part = target.with_name(f"{target.name}.part")
-    with storage_errors(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part.unlink(missing_ok=True)
+    with storage_errors(target), staged(target) as part:
         free = free_bytes(target.parent)
         if free is not None and free < needed:
             raise NoSpace(target, free)
-        try:
-            with part.open("xb") as stream:
-                _write(stream, manifest, files, head)
-                stream.flush()
-                os.fchmod(stream.fileno(), FILE_MODE)
-                os.fsync(stream.fileno())
-                size = stream.tell()
-            part.replace(target)
-        finally:
-            part.unlink(missing_ok=True)
-        fsync_folder(target.parent)
-    return size
+        with part.open("wb") as stream:
+            _write(stream, manifest, files, head)
+            return stream.tell()
 
 
 def _write(stream: io.BufferedWriter, manifest: Manifest, files: Mapping[str, Path], head: bytes) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import lzma
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +21,7 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 from packaging.version import Version
 
 from artifacts.environment import for_programs
+from artifacts.files import locked
 from settings.locations import PROJECT, scrubbed
 from tasks.errors import BundleNotMade
 from tasks.toolchain.installer import PYTHON, Installer, uv_environment
@@ -24,6 +29,9 @@ from tasks.toolchain.installer import PYTHON, Installer, uv_environment
 TIMEOUT_S = 3600.0
 DEVICE_GLIBC = "2.17"
 _SAID_LINES = 6
+_SCRATCH = ".fetching"
+# What zipfile raises of bytes that are no archive, or of one that was cut or changed anywhere.
+_DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError, ValueError)
 _PIN = re.compile(r"([A-Za-z0-9._-]+)==(\S+)")
 # What pip says of indexes that lack a package, or of what it is asked to take.
 _NOISE = re.compile(r"^(WARNING: |ERROR: Ignored |Reason for being yanked)")
@@ -58,6 +66,10 @@ class Target(NamedTuple):
             tags += [f"{older[one]}_{self.machine}"] if one in older else []
         return tuple(tags)
 
+    def folder(self, root: Path, purpose: str) -> Path:
+        """Return where wheels for it are kept: what runs with a newer C library is never taken for an older one."""
+        return root / f"{purpose}-{self.python}-{self.machine}-glibc{self.glibc}"
+
 
 def resolved_pins(requirements: Iterable[str], constraints: Iterable[str], target: Target) -> tuple[str, ...]:
     """Let uv choose versions for a Python and a machine that need not be these.
@@ -91,7 +103,7 @@ def collect_here(pins: Sequence[str], python: Path, folder: Path) -> dict[str, P
     Args:
         pins: The packages.
         python: An interpreter that has pip.
-        folder: Where to; wheels that lie there are used again.
+        folder: Where to; wheels that lie there are used again where they are whole.
 
     Returns:
         File name to wheel, one for each package.
@@ -99,8 +111,7 @@ def collect_here(pins: Sequence[str], python: Path, folder: Path) -> dict[str, P
     Raises:
         BundleNotMade: One cannot be had or built.
     """
-    missing = [pin for pin in pins if wheel_of(pin, _names(folder)) is None]
-    return _collected([str(python), "-m", "pip", "wheel", "--wheel-dir", str(folder)], pins, missing, folder)
+    return _collected([str(python), "-m", "pip", "wheel", "--wheel-dir"], pins, folder)
 
 
 def collect_for(pins: Sequence[str], target: Target, folder: Path) -> dict[str, Path]:
@@ -109,7 +120,7 @@ def collect_for(pins: Sequence[str], target: Target, folder: Path) -> dict[str, 
     Args:
         pins: The packages.
         target: For what.
-        folder: Where to; wheels that lie there are used again.
+        folder: Where to; wheels that lie there are used again where they are whole.
 
     Returns:
         File name to wheel, one for each package.
@@ -117,11 +128,10 @@ def collect_for(pins: Sequence[str], target: Target, folder: Path) -> dict[str, 
     Raises:
         BundleNotMade: One has no wheel for it, or cannot be had.
     """
-    missing = [pin for pin in pins if wheel_of(pin, _names(folder)) is None]
-    command = [sys.executable, "-m", "pip", "download", "--dest", str(folder), "--only-binary", ":all:"]
+    command = [sys.executable, "-m", "pip", "download", "--only-binary", ":all:"]
     command += ["--python-version", target.python, "--implementation", "cp"]
     command += [part for tag in target.tags for part in ("--platform", tag)]
-    return _collected(command, pins, missing, folder)
+    return _collected([*command, "--dest"], pins, folder)
 
 
 def wheel_of(pin: str, names: Iterable[str]) -> str | None:
@@ -155,9 +165,11 @@ def helper(python: Path, folder: Path) -> Path:
     Raises:
         BundleNotMade: It cannot be made.
     """
-    interpreter = folder / "bin" / "python"
-    if not interpreter.exists():
+    interpreter, whole = folder / "bin" / "python", folder / "whole"
+    if not (interpreter.exists() and whole.exists()):
         _run([uv.find_uv_bin(), "venv", "--quiet", "--clear", "--seed", "--python", str(python), str(folder)])
+        # Last: one that was killed in the making has a Python, and no pip.
+        whole.touch()
     return interpreter
 
 
@@ -195,17 +207,42 @@ def device_wheel(folder: Path) -> Path:
     return max(folder.glob("centernet_sophon_device-*.whl"), key=os.path.getmtime)
 
 
-def _collected(command: Sequence[str], pins: Sequence[str], missing: Sequence[str], folder: Path) -> dict[str, Path]:
-    folder.mkdir(parents=True, exist_ok=True)
-    if missing:
-        with tempfile.TemporaryDirectory() as scratch:
-            wanted = Path(scratch) / "pins.txt"
-            wanted.write_text("".join(f"{pin}\n" for pin in missing))
-            _run([*command, "--quiet", "--no-deps", "--requirement", str(wanted)])
-    found = {pin: wheel_of(pin, _names(folder)) for pin in pins}
+def _collected(command: Sequence[str], pins: Sequence[str], folder: Path) -> dict[str, Path]:
+    """Let a command that ends in the name of an option bring what is missing into a folder."""
+    with locked(folder.with_name(f"{folder.name}.lock")):
+        folder.mkdir(parents=True, exist_ok=True)
+        for damaged in (path for path in folder.glob("*.whl") if not _is_whole(path)):
+            damaged.unlink()
+        if missing := [pin for pin in pins if wheel_of(pin, _names(folder)) is None]:
+            _fetch(command, missing, folder)
+        found = {pin: wheel_of(pin, _names(folder)) for pin in pins}
     if absent := [pin for pin, name in found.items() if name is None]:
         raise BundleNotMade(f"pip left no wheel of {', '.join(absent[:5])} in {folder}.")
     return {name: folder / name for name in found.values() if name is not None}
+
+
+def _fetch(command: Sequence[str], pins: Sequence[str], folder: Path) -> None:
+    # pip copies under the final name, so that one that is ended leaves half a wheel.
+    scratch = folder / _SCRATCH
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
+    wanted = scratch / "pins.txt"
+    wanted.write_text("".join(f"{pin}\n" for pin in pins))
+    try:
+        _run([*command, str(scratch), "--quiet", "--no-deps", "--requirement", str(wanted)])
+    finally:
+        for path in scratch.glob("*.whl"):
+            if _is_whole(path):
+                path.replace(folder / path.name)
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as wheel:
+            return wheel.testzip() is None
+    except _DAMAGED:
+        return False
 
 
 def _short(command: Sequence[str]) -> str:

@@ -8,15 +8,21 @@ from pathlib import Path
 from typing import NamedTuple
 
 from artifacts.attachments import LayoutPlace, read_envelope
+from artifacts.bounded import read_bounded
+from artifacts.digest import check_digest
 from artifacts.layout import retag, store_of
 from artifacts.layout_index import make_layout
 from artifacts.layout_tags import changes_for, signature_tag
 from artifacts.oci import MAX_MANIFEST_BYTES, Built, check_title, read_index, read_manifest
 from artifacts.reference import Reference
 from artifacts.registry import Registry, open_registry
+from artifacts.strict_json import decoded
+from tasks.errors import BundleRefused
 from tasks.signing import Subject, subject_at
 
 EXPECTED = "expected.json"
+MAX_EXPECTED_BYTES = 1 << 20
+_LONGEST = 200
 _SUFFIX = ".bmodel"
 _OWN = ("index.json", "oci-layout")
 
@@ -120,8 +126,33 @@ def told(found: Comparison) -> str:
 
 
 def read_expected(path: Path) -> dict[str, str]:
-    """Read what `expected_text` wrote and a bundle brought."""
-    return {str(name): str(digest) for name, digest in json.loads(path.read_text()).items()}
+    """Read what `expected_text` wrote and a bundle brought.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Path to digest.
+
+    Raises:
+        BundleRefused: It is not there, or holds something else.
+    """
+    try:
+        found = decoded(read_bounded(path, MAX_EXPECTED_BYTES))
+        if not isinstance(found, dict) or not found:
+            raise ValueError("it is no list of bmodels")
+        return {_checked(name): check_digest(digest) for name, digest in found.items()}
+    except OSError as error:
+        raise BundleRefused(path, [error.strerror or "it cannot be read"]) from error
+    except ValueError as error:
+        raise BundleRefused(path, [f"it does not say which bmodels are expected: {error}"]) from error
+
+
+def _checked(name: str) -> str:
+    # It is printed where it differs.
+    if not name.isprintable() or len(name) > _LONGEST:
+        raise ValueError(f"{ascii(name)[:_LONGEST]} is no name of a bmodel")
+    return name
 
 
 def _bmodels(registry: Registry, index: bytes) -> dict[str, str]:

@@ -7,22 +7,23 @@ Runs before there is any environment, so that nothing here needs more than Pytho
 from __future__ import annotations
 
 import hashlib
-import shutil
 import tarfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from artifacts.digest import CHUNK_BYTES, digest_file
+from artifacts.digest import CHUNK_BYTES
 from artifacts.errors import NoSpace
-from artifacts.files import atomic_write, free_bytes, locked, storage_errors
-from tasks.bundle.manifest import MAX_BYTES, NAME, BundledFile, Host, Manifest, encoded, parse, unfit
+from artifacts.files import free_bytes, locked, storage_errors
+from tasks.bundle.folder import Folder, check_folder
+from tasks.bundle.manifest import MAX_BYTES, NAME, BundledFile, Host, Manifest, parse, unfit
 from tasks.errors import BundleRefused
 
 MAX_HEADER_BYTES = 64 << 10
 
 _OTHER_MACHINE = "Make a bundle for this machine, or use another Python (make build PYTHON=...)."
+_DISK = "Does the disk or stick that it lies on fail? Copy it to another, then run this again."
 
 
 class _Header(tarfile.TarInfo):
@@ -52,7 +53,8 @@ def unpack(path: Path, folder: Path, kind: str, host: Host) -> Unpacked:
 
     Args:
         path: The bundle.
-        folder: Where to: new, empty, or holding an unpacked bundle, of which what is not in this one is removed.
+        folder: Where to: new, empty, or holding an unpacked bundle, of whose files those that are not in this one are
+            removed once all of this one are there.
         kind: What it is wanted for, `build` or `device`.
         host: This machine.
 
@@ -70,10 +72,10 @@ def unpack(path: Path, folder: Path, kind: str, host: Host) -> Unpacked:
         if reasons := unfit(manifest, kind, host):
             raise BundleRefused(path, reasons, _OTHER_MACHINE)
         with storage_errors(folder):
-            _check_folder(folder)
+            folder = check_folder(folder)
             folder.mkdir(parents=True, exist_ok=True)
             with locked(folder.with_name(f"{folder.name}.lock")):
-                return _unpacked(tar, path, folder, manifest)
+                return _unpacked(tar, path, Folder(folder, manifest))
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -86,37 +88,42 @@ def read_manifest(path: Path) -> Manifest:
         return _manifest(tar, path)
 
 
-def _unpacked(tar: tarfile.TarFile, path: Path, folder: Path, manifest: Manifest) -> Unpacked:
-    head = folder / NAME
-    _remove_others(folder, manifest)
-    atomic_write(head, encoded(manifest))
-    missing = {one.name for one in manifest.files if not _is_there(folder / one.name, one)}
-    needed, free = sum(one.size for one in manifest.files if one.name in missing), free_bytes(folder)
+def _unpacked(tar: tarfile.TarFile, path: Path, folder: Folder) -> Unpacked:
+    try:
+        _read(tar, path, folder)
+        folder.switch()
+    finally:
+        folder.tidy()
+    return Unpacked(folder.manifest, len(folder.missing))
+
+
+def _read(tar: tarfile.TarFile, path: Path, folder: Folder) -> None:
+    """Go through the whole bundle, and stage what is not in the folder yet."""
+    coming = set(folder.stage())
+    needed, free = sum(one.size for one in coming), free_bytes(folder.path)
     if free is not None and free < needed:
-        raise NoSpace(folder, free)
-    for one in manifest.files:
+        raise NoSpace(folder.path, free)
+    for one in folder.manifest.files:
         member = _next(tar, path)
         if member is None or member.name != one.name:
             found = "its end" if member is None else repr(member.name[:80])
             raise BundleRefused(path, [f"{one.name!r} is missing: {found} comes in its place"])
         _check_member(member, one, path)
-        if one.name in missing:
-            _take(tar, member, one, path, folder / one.name)
+        if one in coming:
+            _take(tar, member, one, path, folder.staged(one))
     if (member := _next(tar, path)) is not None:
         raise BundleRefused(path, [f"it holds {member.name[:80]!r}, which its manifest does not list"])
-    return Unpacked(manifest, len(missing))
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tarfile.TarFile]:
-    try:
-        # Without a colon tarfile would look for compression; nothing of ours is compressed.
-        with tarfile.open(path, mode="r:", tarinfo=_Header) as tar:
-            yield tar
-    except (tarfile.TarError, OSError, RecursionError) as error:
-        if isinstance(error, OSError) and error.filename not in (str(path), None):
-            raise
-        raise BundleRefused(path, [f"it cannot be read as a bundle ({_said(error)})"]) from error
+    with ExitStack() as stack:
+        try:
+            # Without a colon tarfile would look for compression; nothing of ours is compressed.
+            tar = stack.enter_context(tarfile.open(path, mode="r:", tarinfo=_Header))
+        except (tarfile.TarError, OSError, RecursionError) as error:
+            raise BundleRefused(path, [f"it cannot be read as a bundle ({_said(error)})"]) from error
+        yield tar
 
 
 def _manifest(tar: tarfile.TarFile, path: Path) -> Manifest:
@@ -125,7 +132,7 @@ def _manifest(tar: tarfile.TarFile, path: Path) -> Manifest:
         raise BundleRefused(path, [f"it does not begin with {NAME}, as a bundle does"])
     stream = tar.extractfile(first)
     try:
-        return parse(stream.read(MAX_BYTES) if stream else b"")
+        return parse(b"" if stream is None else _chunk(stream, MAX_BYTES, path, NAME))
     except ValueError as error:
         raise BundleRefused(path, [str(error)]) from error
 
@@ -150,9 +157,7 @@ def _take(tar: tarfile.TarFile, member: tarfile.TarInfo, one: BundledFile, path:
     stream = tar.extractfile(member)
     if stream is None:
         raise BundleRefused(path, [f"{one.name!r} cannot be read"])
-    target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f"{target.name}.part")
-    part.unlink(missing_ok=True)
     try:
         with part.open("xb") as sink:
             found = _copied(stream, sink, path, one)
@@ -165,39 +170,20 @@ def _take(tar: tarfile.TarFile, member: tarfile.TarInfo, one: BundledFile, path:
 
 def _copied(stream: IO[bytes], sink: IO[bytes], path: Path, one: BundledFile) -> str:
     hasher = hashlib.sha256()
-    while True:
-        try:
-            chunk = stream.read(CHUNK_BYTES)
-        except tarfile.TarError as error:
-            raise BundleRefused(path, [f"it is cut short in {one.name!r}"]) from error
-        if not chunk:
-            return "sha256:" + hasher.hexdigest()
+    while chunk := _chunk(stream, CHUNK_BYTES, path, one.name):
         hasher.update(chunk)
         sink.write(chunk)
+    return "sha256:" + hasher.hexdigest()
 
 
-def _check_folder(folder: Path) -> None:
-    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-        raise BundleRefused(folder, ["it is no folder"], "Name another folder.")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / NAME).is_file():
-        raise BundleRefused(folder, ["it holds something else than a bundle"], "Name another folder.")
-
-
-def _remove_others(folder: Path, manifest: Manifest) -> None:
-    """Remove what another bundle left: an installer takes every package that lies there. And links: they lead away."""
-    wanted = {NAME, *(one.name for one in manifest.files)}
-    for path in sorted(folder.rglob("*"), reverse=True):
-        name = path.relative_to(folder).as_posix()
-        if path.is_symlink() or (not path.is_dir() and name not in wanted):
-            path.unlink()
-        elif path.is_dir() and name in wanted:
-            shutil.rmtree(path)
-        elif path.is_dir() and not any(path.iterdir()):
-            path.rmdir()
-
-
-def _is_there(path: Path, one: BundledFile) -> bool:
-    return path.is_file() and path.stat().st_size == one.size and digest_file(path) == one.digest
+def _chunk(stream: IO[bytes], size: int, path: Path, name: str) -> bytes:
+    try:
+        return stream.read(size)
+    except tarfile.TarError as error:
+        raise BundleRefused(path, [f"it is cut short in {name!r}"]) from error
+    except OSError as error:
+        # Told here: else it would be taken for the disk that is written to.
+        raise BundleRefused(path, [f"{name!r} cannot be read from it ({_said(error)})"], _DISK) from error
 
 
 def _said(error: Exception) -> str:

@@ -6,7 +6,7 @@ A message says what happened, what most likely caused it and what to do next; th
 from __future__ import annotations
 
 from tasks.errors.base import TaskError
-from tasks.errors.build import GateFailed, KeyFailure, NotEnoughSpace
+from tasks.errors.build import FolderNotOurs, GateFailed, KeyFailure, NotEnoughSpace
 from tasks.errors.bundle import BundleError, BundleNotMade, BundleRefused
 from tasks.errors.data import (
     BadAnnotations,
@@ -106,6 +106,7 @@ __all__ = [
     "ExchangeError",
     "ExchangeUnreachable",
     "FailureKind",
+    "FolderNotOurs",
     "GateFailed",
     "GraphError",
     "HostKeyChanged",

@@ -51,3 +51,19 @@ class NotEnoughSpace(TaskError):
         self.folder = folder
         self.needed = needed
         self.free = free
+
+
+class FolderNotOurs(TaskError):
+    """A folder that a build would replace is, or may be, somebody else's; nothing in it was touched.
+
+    Attributes:
+        folder: which.
+    """
+
+    def __init__(self, folder: Path, reason: str) -> None:
+        super().__init__(
+            f"The bmodels of tpu-nntc would go to {folder}, in place of what is there, but {reason}. Nothing was "
+            "touched. Name another place by `--set release.folder=FOLDER`, whose neighbour `nntc` it is, or move away "
+            "what is there."
+        )
+        self.folder = folder

@@ -26,6 +26,7 @@ STAGE_HEADING = (
 
 # The vendor's stages, by the names that `inference.measuring` has for them.
 _STAGES = ("read", "preprocess", "infer", "decode")
+_LONGEST_MS = 3_600_000
 _NOBODY = "not measured: `python -m flows.validate REF --device NAME` does it"
 
 
@@ -72,7 +73,8 @@ def _median(stages: Any, name: str) -> str:
     # A report is what a device sent: of another version, it may hold anything.
     stage = stages.get(name) if isinstance(stages, Mapping) else None
     value = stage.get("median_ms") if isinstance(stage, Mapping) else None
-    return f"{value:.2f}" if isinstance(value, (int, float)) else "-"
+    is_time = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= _LONGEST_MS
+    return f"{value:.2f}" if is_time else "-"
 
 
 def _of_vendor(one: PublishedTimes) -> tuple[str, ...]:

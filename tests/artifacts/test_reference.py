@@ -108,3 +108,10 @@ def test_another_release_in_the_same_place() -> None:
 def test_a_folder_that_could_not_be_told_from_a_digest_is_refused(text: str) -> None:
     with pytest.raises(BadReference, match="choose another name"):
         parse_reference(text)
+
+
+@pytest.mark.parametrize("folder", ["/srv/a:1", ":", "a:1/b:2"])
+@pytest.mark.parametrize("name", ["latest", "sha256:" + "0f" * 32])
+def test_a_folder_with_a_colon_is_written_so_that_it_is_read_again(folder: str, name: str) -> None:
+    here = Reference(kind="oci", place=folder, name=name)
+    assert parse_reference(str(here)) == here

@@ -110,6 +110,7 @@ def test_a_variant_that_fails_the_gate_keeps_everything_from_being_published(
     digest, kept = again.digest, again.folder / "not-published"
     kept.mkdir()
     (kept / "of an earlier build.bmodel").touch()
+    (kept / "notes.txt").touch()
     again.switch("spoil", "--chip bm1684x")
     assert run(again, "--set", "calibration.seed=5") == 1  # calibrated anew, so lowered and measured anew
     shown = capsys.readouterr()
@@ -118,6 +119,7 @@ def test_a_variant_that_fails_the_gate_keeps_everything_from_being_published(
     assert "Traceback" not in shown.err and str(kept) in shown.err
     assert again.digest == digest and layout.check(again.folder / "registry") == []
     assert sorted(path.relative_to(kept).as_posix() for path in kept.rglob("*.bmodel")) == [INT8, FP32]
+    assert (kept / "notes.txt").is_file()
     assert "## Not passed" in (again.folder / "report.md").read_text()
     assert "1 of 2 variants did not pass the gate" in (again.folder / "report.html").read_text()
 

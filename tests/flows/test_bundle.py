@@ -1,17 +1,26 @@
 from __future__ import annotations
 
+import errno
+import os
+import signal
 import subprocess
 import sys
+import tempfile
+import time
 from pathlib import Path
 
 import pytest
 
-from artifacts.reference import parse_reference
+from artifacts.reference import Reference, parse_reference
+from flows import bundle
 from flows.bundle import run_bundle
+from flows.stopping import SIGNALS
 from flows.unbundle import run_unbundle
+from settings.model import Settings
 from tasks.bundle.manifest import Manifest, this_host
 from tasks.bundle.pack import listed, pack
 from tasks.bundle.release import expected_text
+from tasks.errors import BundleNotMade
 from tests.artifacts.layouts import publish
 
 ROOT = Path(__file__).parents[2]
@@ -55,6 +64,144 @@ def test_a_build_that_made_other_bmodels_is_told(tmp_path: Path, capsys: pytest.
     assert run_bundle(same) == 0
     assert run_bundle(other) == 1
     assert "other bytes" in capsys.readouterr().out
+
+
+def test_a_build_is_compared_where_its_profile_publishes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    publish(Path("build/registry/centernet-dla34"), "1.0.0", "1.0.0", "latest")
+    Path("build/bundle").mkdir()
+    Path("build/bundle/expected.json").write_text(
+        expected_text(parse_reference("oci:build/registry/centernet-dla34:1.0.0"))
+    )
+    # With what `make build` was given besides.
+    assert run_bundle(["compare", "--profile", "coco-dla34", "--explain", "--set", "workers=3"]) == 0
+    assert run_bundle(["compare", "--profile", "coco-dla34", "--set", "release.repository=elsewhere"]) == 1
+    assert run_bundle(["compare", "--profile", "coco"]) == 1
+    assert run_bundle(["compare", "--profile", "no-such-profile"]) == 2
+    assert run_bundle(["compare", "--release", "not a reference"]) == 2
+    assert run_bundle(["compare", "--profile", "coco", "--settings"]) == 0  # nothing was built
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_device_bundle_is_of_the_release_of_its_profile(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def noted(release: Reference, *_: object) -> None:
+        asked.append(str(release))
+        raise BundleNotMade("enough")
+
+    monkeypatch.setattr(bundle, "device_bundle", noted)
+    for arguments in ([], ["--profile", "coco-dla34"], ["--release", "oci:x:1"]):
+        assert run_bundle(["device", *arguments]) == 1
+    here = Path.cwd() / "build" / "registry"
+    assert asked == [f"oci:{here / 'centernet'}:latest", f"oci:{here / 'centernet-dla34'}:latest", "oci:x:1"]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"[]",
+        b"{}",
+        b"no JSON",
+        b"\xff",
+        b'{"a": 1}',
+        b'{"a": "sha256:x"}',
+        b'{"a\\u001b[2J": "sha256:' + b"0" * 64 + b'"}',
+        None,
+    ],
+)
+def test_expectations_that_are_none_are_one_line(
+    tmp_path: Path, data: bytes | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    publish(tmp_path / "there")
+    if data is not None:
+        (tmp_path / "expected.json").write_bytes(data)
+    release = f"oci:{tmp_path / 'there'}:1.0.0"
+    assert run_bundle(["compare", "--expected", str(tmp_path / "expected.json"), "--release", release]) == 1
+    said = capsys.readouterr().err
+    assert "expected.json cannot be used: " in said and said.count("\n") == 1
+    assert "\x1b" not in said
+
+
+def test_a_folder_in_the_place_of_a_file_and_a_full_one_in_the_place_of_a_new_one_are_told(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_bundle(["build", "--output", "."]) == 1
+    assert "is a folder: name a file" in capsys.readouterr().err
+    assert run_bundle(["device", "--output", "."]) == 1
+    assert "is a folder: name a file" in capsys.readouterr().err
+    assert run_unbundle([str(file), "--to", "."]) == 1
+    assert "something else than a bundle" in capsys.readouterr().err
+
+
+def test_a_home_in_a_profile_is_that_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Path] = []
+
+    def noted(settings: Settings, *_: object, **__: object) -> None:
+        asked.append(settings.store.path)
+        raise BundleNotMade("enough")
+
+    monkeypatch.setattr(bundle, "build_bundle", noted)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("CENTERNET_STORE__PATH", "/elsewhere")
+    (tmp_path / "own.toml").write_text('extends = "sample"\n[store]\npath = "~/store"\n')
+    assert run_bundle(["build", "--profile", str(tmp_path / "own.toml")]) == 1
+    assert asked == [tmp_path / "store"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_making_and_cleans_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: signal.Signals
+) -> None:
+    before = [signal.getsignal(one) for one in SIGNALS]
+
+    def stopped(*_: object, **__: object) -> None:
+        with tempfile.TemporaryDirectory(dir=tmp_path):
+            os.kill(os.getpid(), number)
+            time.sleep(10)
+
+    monkeypatch.setattr(bundle, "build_bundle", stopped)
+    assert run_bundle(["build"]) == 128 + number
+    assert f"stopped by {number.name}" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+    assert [signal.getsignal(one) for one in SIGNALS] == before
+
+
+def test_a_signal_ends_the_unpacking_without_a_traceback(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "bundle.tar")  # a stick that answers nothing
+    command = [
+        sys.executable,
+        "-S",
+        "-m",
+        "flows.unbundle",
+        str(tmp_path / "bundle.tar"),
+        "--to",
+        str(tmp_path / "out"),
+    ]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, env={"PATH": "/usr/bin"})
+    try:
+        writer = opened_by_both(tmp_path / "bundle.tar")
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+        os.close(writer)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 130
+    assert said.startswith("The unpacking was stopped by SIGINT.") and said.count("\n") == 1
+
+
+def opened_by_both(fifo: Path, timeout_s: float = 30.0) -> int:
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            return os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError as error:
+            if error.errno != errno.ENXIO or time.monotonic() > deadline:
+                raise
+        time.sleep(0.02)
 
 
 def test_a_python_or_machine_that_no_wheel_is_for_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:

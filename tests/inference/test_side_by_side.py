@@ -54,7 +54,8 @@ def test_it_is_told_in_words(release: Path, capsys: pytest.CaptureFixture[str]) 
     assert "8 images, BM1684X/centernet_int8_4b.bmodel on a BM1684X, prepared on the device:" in out
     assert "2 of 8 images; pixels 0.000 (at most 0) pixel values apart" in out
     assert "16 by the host's way, 16 by the device's, 8 in both (IoU 0." in out
-    assert "skipped        cut.png: " in out and "skipped        wide.png: an image of 90 x 4 pixels" in out
+    assert "skipped        cut.png: " in out and "skipped        wide.png: the image " in out
+    assert "wide.png of 90 x 4 pixels becomes" in out and "furthest in " in out
     assert "does not do what" not in out
 
 
@@ -74,6 +75,52 @@ def test_a_device_that_does_something_else_is_found_out(
         monkeypatch.setitem(vars(sail), "resize_bilinear", sail.resize_nearest)
     assert main(asked(release)) == 1
     assert "The device does not do what its documentation says" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("fault", ["swapped", "no number"])
+def test_a_fault_that_one_image_of_forty_shows_is_found_and_that_image_named(
+    sail: Any, release: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], fault: str
+) -> None:
+    images = release.parent / "forty"
+    images.mkdir()
+    for number in range(40):
+        gray = cv2.resize(np.array([[20, 90], [160, 240]], np.uint8), (128, 128), interpolation=cv2.INTER_LINEAR)
+        pixels = np.repeat(gray[:, :, None], 3, axis=2)
+        if number == 7:
+            pixels[:, :, 0] = np.maximum(pixels[:, :, 0], 30) - 20
+        assert cv2.imwrite(str(images / f"{number:02}.png"), pixels)
+    if fault == "swapped":
+        whole = sail.Bmcv.mat_to_bm_image
+        monkeypatch.setattr(sail.Bmcv, "mat_to_bm_image", lambda bmcv, mat: whole(bmcv, mat[:, :, ::-1]))
+    else:
+        done = sail.Bmcv.convert_to
+
+        def spoiled(bmcv: Any, placed: Any, made: Any, factors: Any) -> int:
+            done(bmcv, placed, made, factors)
+            if (placed.values[0] != placed.values[1]).any():
+                made.values[0, 0, 0] = np.nan
+            return 0
+
+        monkeypatch.setattr(sail.Bmcv, "convert_to", spoiled)
+    assert main(["doctor", "--model", str(release), "--compare", str(images), "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)["comparison"]
+    assert not found["as_documented"] and found["worst"] == "07.png"
+    assert found["worst_mean"] > 1 and (fault == "no number" or found["to_model"]["mean"] < 1)
+
+
+def test_what_the_devices_decoder_does_otherwise_does_not_change_the_exit_status(
+    sail: Any, release: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    decoded = sail.Bmcv.imdecode
+
+    def brighter(bmcv: Any, data: bytes) -> Any:
+        image = decoded(bmcv, data)
+        image.values[...] = np.minimum(image.values, 200) + 50
+        return image
+
+    monkeypatch.setattr(sail.Bmcv, "imdecode", brighter)
+    assert main(asked(release, "--json")) == 0
+    assert json.loads(capsys.readouterr().out)["comparison"]["decoding"]["mean"] > 10
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, Tuple
 
+import cv2
 import numpy as np
 import pytest
 
@@ -111,7 +112,23 @@ def test_unreadable_images_are_counted_named_and_left_out(
     report = report_of(scenes, tmp_path, status=1)
     assert report.unreadable == ("scene-2.png", "scene-5.png")
     assert (report.protocol.images, report.ap50, report.comparable) == (4, pytest.approx(1), False)
-    assert "2 images could not be read: scene-2.png, scene-5.png" in capsys.readouterr().err
+    assert "2 images could not be read or prepared: scene-2.png, scene-5.png" in capsys.readouterr().err
+
+
+def test_an_image_that_cannot_be_prepared_is_named_and_the_others_of_its_batch_count(
+    scenes: Scenes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(image: np.ndarray, *more: Any, **named: Any) -> np.ndarray:
+        if image.shape[1] == 3:
+            raise cv2.error("too long")  # as older versions say of 32767 pixels
+        return np.asarray(whole(image, *more, **named))
+
+    whole = cv2.warpAffine
+    monkeypatch.setattr("inference.preprocess.cv2.warpAffine", refused)
+    assert cv2.imwrite(str(scenes[1] / "scene-3.png"), np.zeros((90, 3, 3), np.uint8))
+    report = report_of(scenes, tmp_path, status=1)
+    assert report.unreadable == ("scene-3.png",) and report.protocol.images == 5
+    assert "skipped: scene-3.png: " in capsys.readouterr().err
 
 
 def test_detections_are_written_in_cocos_layout_with_the_ids_of_the_annotations(scenes: Scenes, tmp_path: Path) -> None:

@@ -136,3 +136,15 @@ def test_the_pages_command_writes_the_class_names_so_that_losing_the_last_charac
     made = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, stdout=subprocess.PIPE, check=True).stdout
     # cpp/centernet_bmcv/centernet.cpp, Init: getline, then all but the last character.
     assert [line[:-1].decode() for line in made.split(b"\n")[:-1]] == list(one.class_names)
+
+
+def test_the_link_to_a_release_never_lands_inside_the_vendors_own_models(tmp_path: Path) -> None:
+    (command,) = [line for line in PAGE.read_text().splitlines() if line.startswith("ln ")]
+    (tmp_path / "release").mkdir()
+    linked = command.replace("FOLDER", str(tmp_path / "release")).split()
+    (tmp_path / "sample" / "models").mkdir(parents=True)
+    assert subprocess.run(linked, cwd=str(tmp_path / "sample"), stderr=subprocess.PIPE, check=False).returncode != 0
+    assert list((tmp_path / "sample" / "models").iterdir()) == []
+    (tmp_path / "sample" / "models").rename(tmp_path / "sample" / "models.vendor")
+    subprocess.run(linked, cwd=str(tmp_path / "sample"), check=True)
+    assert (tmp_path / "sample" / "models").resolve() == tmp_path / "release"

@@ -54,6 +54,10 @@ class Bench:
         arguments = ("BM1684", self.traced, self.images, SPEC, layers, self.toolchain, DRIVING, self.workspace)
         return quantize_network.fn(*arguments)
 
+    def remarks(self, *layers: str) -> tuple[str, ...]:
+        network = self.quantized(*layers)
+        return remarks(network.compiled, self.workspace.content.verified(network.prototxt).read_bytes())
+
     def int8(self, network: Int8Network, chip: str = "BM1684") -> Compiled:
         wanted = variant("int8", 4, chip)
         return compile_int8.fn(wanted, self.traced, network, self.toolchain, DRIVING, self.workspace)
@@ -79,13 +83,13 @@ def test_an_fp32_bmodel_is_read_by_the_reader_of_the_other_compilers(bench: Benc
 
 
 def test_int8_is_calibrated_once_and_compiled_for_further_batch_sizes(bench: Bench) -> None:
-    network = bench.quantized("30", "33")
+    network = bench.quantized("214", "217")
     four = bench.int8(network)
     assert [call[0] for call in bench.fake.calls()] == ["python3", "bmnetu"]
-    assert "--fp32_layer_list=30,33" in bench.fake.calls()[0]
+    assert "--fp32_layer_list=214,217" in bench.fake.calls()[0]
     assert (network.compiled.variant.batch, four.variant.batch) == (1, 4)
     assert four.quantized == network.compiled.quantized and four.quantized is not None
-    assert (four.quantized.table, four.quantized.float_layers) == (network.umodel.digest, ("30", "33"))
+    assert (four.quantized.table, four.quantized.float_layers) == (network.umodel.digest, ("214", "217"))
 
 
 def test_an_int8_network_of_another_chip_is_not_compiled(bench: Bench) -> None:
@@ -128,12 +132,25 @@ def test_fp32_that_takes_or_gives_integers_is_refused(bench: Bench) -> None:
 
 def test_int8_with_integer_ends_is_taken_and_its_shared_scale_is_remarked(bench: Bench) -> None:
     bench.fake.makes("BM1684", "int8", 1, dtype=INT8, gives=INT8)
-    found = remarks(bench.quantized("30").compiled)
+    found = bench.remarks("214")
     assert len(found) == 1 and "its output is int8" in found[0]
 
 
 def test_int8_without_layers_in_float_is_remarked(bench: Bench) -> None:
-    assert "fp32_layers" in remarks(bench.quantized().compiled)[0]
+    (found,) = bench.remarks()
+    assert "no layer stays in fp32" in found and "fp32_layers" in found
+
+
+def test_layers_that_the_network_has_are_not_remarked(bench: Bench) -> None:
+    assert bench.remarks("214", "217", "220") == ()
+
+
+def test_names_that_no_layer_has_are_remarked(bench: Bench) -> None:
+    (found,) = bench.remarks("214", "33", "centernet_bmnetp")
+    assert found.startswith("no layer of its network is called 33, centernet_bmnetp, so")
+    assert "int8/BM1684.prototxt" in found
+    unknown, none = bench.remarks("30", "33", "36")
+    assert "called 30, 33, 36" in unknown and "no layer stays in fp32" in none
 
 
 def test_int8_that_gives_bytes_without_a_sign_is_refused(bench: Bench) -> None:

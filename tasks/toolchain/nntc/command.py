@@ -139,8 +139,9 @@ def image_preprocess(spec: PreprocessSpec) -> str:
     """Say a preprocess spec in the words of `--cali_image_preprocess`.
 
     The order is that of the data layer of Caffe, which the tool is built on: resize, subtract `mean_value`, multiply by
-    `scale`, both for each channel and in pixel values 0..255. The vendor's script for this network is to be read so
-    (mean 104 and scale 0.014); that of its sample DeepSORT, with a mean of 2, is not.
+    `scale`, both for each channel and in pixel values 0..255. The vendor's script for ResNet says ImageNet's numbers so
+    (`mean_value=103.53:116.28:123.675,scale=0.01742919:0.017507:0.01712475`), and that for this network is to be read
+    so (mean 104 and scale 0.014); that of its sample DeepSORT, with a mean of 2, is not.
 
     The tool can only stretch. The images are therefore letterboxed before it sees them, with the function that the
     device runs, and stored without loss at the size that it would stretch them to.

@@ -4,7 +4,7 @@ They lie in a folder `bin/`, like the programs of tpu-mlir's environment, so tha
 alike, and the command line in the evidence is the one that somebody would type in the vendor's container.
 
 How the container is started follows "TPU-NNTC" in `docs/Environment_Install_Guide.md` of sophgo/sophon-demo (commit
-749385162f): the unpacked archive is mounted, and `scripts/envsetup.sh` is read before anything else.
+749385162f): the unpacked archive is mounted, and `scripts/envsetup.sh` is read in its folder before anything else.
 """
 
 from __future__ import annotations
@@ -20,6 +20,13 @@ PROGRAMS = ("python3", "bmnetu")
 SETUP = "scripts/envsetup.sh"
 INSIDE = "/tpu-nntc"
 
+# As the guide has it: in the archive's folder, by bash, and without arguments, as the script would take the command's
+# for its own. What it ends in says nothing, such as a last line that tests something; the look at what is there, and
+# what a command leaves, say whether it has prepared anything.
+_SOURCED = (
+    'nntc_archive=$1; shift; nntc_command=("$@"); nntc_folder=$PWD; set --; '
+    'cd "$nntc_archive"; source {setup}; cd "$nntc_folder" || exit; exec {program} "${{nntc_command[@]}}"'
+)
 _PATH = "/usr/local/bin:/usr/bin:/bin"
 _GRACE_S = 10
 _LONGEST_S = 7 * 24 * 3600
@@ -55,7 +62,7 @@ def in_image(program: str, docker: str, image: str, folder: Path | None) -> str:
         '--user "$(id -u):$(id -g)" --volume "$PWD:/scratch"',
         shlex.join(scratch),
         f'{shlex.join(inside)} "${{{LIMIT}:-{_LONGEST_S}}}"',
-        f'{_prepared(program, None if folder is None else f"{INSIDE}/{SETUP}")} "$@"',
+        f'{_prepared(program, None if folder is None else INSIDE)} "$@"',
     )
 
 
@@ -74,16 +81,14 @@ def in_place(program: str, python: Path, folder: Path | None) -> str:
     return _script(
         f"export PATH={shlex.quote(str(python.parent))}:{_PATH}",
         None,
-        f'exec {_prepared(found, None if folder is None else f"{folder}/{SETUP}")} "$@"',
+        f'exec {_prepared(found, None if folder is None else str(folder))} "$@"',
     )
 
 
-def _prepared(program: str, setup: str | None) -> str:
-    if setup is None:
+def _prepared(program: str, archive: str | None) -> str:
+    if archive is None:
         return shlex.quote(program)
-    # The vendor's script is written for bash; what it needs of arguments is none of the command's.
-    sourced = f'setup=$1; shift; source "$setup" "" && exec {shlex.quote(program)} "$@"'
-    return shlex.join(["bash", "-c", sourced, "tpu-nntc", setup])
+    return shlex.join(["bash", "-c", _SOURCED.format(setup=SETUP, program=shlex.quote(program)), "tpu-nntc", archive])
 
 
 def _script(*parts: str | None) -> str:

@@ -4,26 +4,32 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from artifacts.digest import canonical_json, digest_bytes, digest_file, hex_of
-from artifacts.files import atomic_write
+from artifacts.files import atomic_write, locked, storage_errors
+from artifacts.scratch import scratch_folder, sweep_parts, sweep_scratch
 from settings.nntc import OLDEST, NntcSettings, as_numbers
 from tasks.errors import ToolchainMissing
 from tasks.toolchain.contents import write_contents
 from tasks.toolchain.launch import launch
 from tasks.toolchain.model import Toolchain
 from tasks.toolchain.nntc import launcher
+from tasks.toolchain.nntc.command import LIMIT
 from tasks.toolchain.run import environment
 
 NAME = "tpu-nntc"
 
 _ASK_S = 60.0
 _LOOK_S = 600.0
+_THREADS = 2
+_LOGS_KEPT_S = 7 * 24 * 3600.0
 _ANSWER = "centernet-sophon: "
 
 # For Python 3.6 and later, which is what the vendor's images have.
@@ -66,14 +72,19 @@ def provide(settings: NntcSettings, *, root: Path, timeout_s: float = _LOOK_S) -
     """
     if settings.lacks is not None or settings.version is None:
         raise ToolchainMissing(f"`toolchain.nntc` {settings.lacks}")
-    if settings.folder is not None and not (settings.folder / launcher.SETUP).is_file():
-        raise ToolchainMissing(f"{settings.folder} holds no {launcher.SETUP}, so it is no unpacked archive of it")
-    where, programs = _in_image(settings) if settings.image is not None else _in_place(settings)
-    facts = {"name": NAME, "version": settings.version, "where": where, "files": _files(settings.folder)}
+    with _readable(settings.folder):
+        if settings.folder is not None and not (settings.folder / launcher.SETUP).is_file():
+            raise ToolchainMissing(f"{settings.folder} holds no {launcher.SETUP}, so it is no unpacked archive of it")
+    scratch = root / "nntc" / "scratch"
+    sweep_scratch(scratch)
+    where, programs = _in_image(settings, scratch) if settings.image is not None else _in_place(settings)
+    with _readable(settings.folder):
+        files = _files(settings.folder)
+    facts = {"name": NAME, "version": settings.version, "where": where, "files": files}
     folder = root / "nntc" / f"{settings.version}-{hex_of(digest_bytes(canonical_json([facts, programs])))[:12]}"
     _write(folder, programs)
     found = Toolchain(name=NAME, version=settings.version, fingerprint="", root=str(folder), python="")
-    packages = _packages(found, timeout_s)
+    packages = _packages(found, scratch, timeout_s)
     return found.model_copy(
         update={
             "fingerprint": digest_bytes(canonical_json({**facts, "packages": packages})),
@@ -82,20 +93,32 @@ def provide(settings: NntcSettings, *, root: Path, timeout_s: float = _LOOK_S) -
     )
 
 
-def _in_image(settings: NntcSettings) -> tuple[str, Mapping[str, str]]:
+@contextmanager
+def _readable(folder: Path | None) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ToolchainMissing(f"the unpacked archive {folder} cannot be read to its end: {error}") from error
+
+
+def _in_image(settings: NntcSettings, scratch: Path) -> tuple[str, Mapping[str, str]]:
     docker = shutil.which("docker")
     if docker is None:
         raise ToolchainMissing("there is no program docker, which `toolchain.nntc.image` needs")
     image = str(settings.image)
     try:
-        asked = subprocess.run(
-            [docker, "image", "inspect", "--format", "{{.Id}}", image],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=_ASK_S,
-            check=False,
-        )
+        with scratch_folder(scratch, "inspect") as home:
+            nowhere = Toolchain(name=NAME, version=str(settings.version), fingerprint="", root=str(home), python="")
+            asked = subprocess.run(
+                [docker, "image", "inspect", "--format", "{{.Id}}", image],
+                # As of the commands: else another daemon could be asked than the one that runs them.
+                env=environment(nowhere, home, _THREADS),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=_ASK_S,
+                check=False,
+            )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ToolchainMissing(f"docker cannot be asked for the image {image}: {error}") from error
     if asked.returncode != 0 or not asked.stdout.strip():
@@ -118,39 +141,57 @@ def _files(folder: Path | None) -> str | None:
         return None
     found = {
         path.relative_to(folder).as_posix(): str(path.readlink()) if path.is_symlink() else digest_file(path)
-        for path in sorted(folder.rglob("*"))
+        for path in _walked(folder)
         if path.is_symlink() or path.is_file()
     }
     return digest_bytes(canonical_json(found))
 
 
+def _walked(folder: Path) -> Iterator[Path]:
+    """Go through all that is below a folder, in no order; `rglob` leaves out what it may not look into."""
+
+    def fail(error: OSError) -> None:
+        raise error
+
+    for parent, folders, files in os.walk(folder, onerror=fail):
+        yield from (Path(parent) / name for name in (*folders, *files))
+
+
 def _write(folder: Path, programs: Mapping[str, str]) -> None:
-    for name, text in programs.items():
-        path = folder / "bin" / name
-        if not path.is_file() or path.read_text() != text or not os.access(path, os.X_OK):
-            atomic_write(path, text.encode())
-            path.chmod(0o755)
-    write_contents(folder)
+    with locked(folder.with_name(f"{folder.name}.lock")):
+        for name, text in programs.items():
+            path = folder / "bin" / name
+            if not path.is_file() or path.read_text() != text or not os.access(path, os.X_OK):
+                atomic_write(path, text.encode())
+                path.chmod(0o755)
+        write_contents(folder)
 
 
-def _packages(found: Toolchain, timeout_s: float) -> list[str]:
+def _packages(found: Toolchain, scratch: Path, timeout_s: float) -> list[str]:
     """Ask the Python that tpu-nntc works in what it has; refuse it where something is missing or too old."""
-    log_path = Path(found.root).with_name(f"{Path(found.root).name}.log")
-    scratch = Path(found.root) / "look"
-    scratch.mkdir(exist_ok=True)
-    with log_path.open("wb") as sink:
+    logs = scratch.with_name("logs")
+    # Its own, as another build may look at the same time; kept where something is wrong.
+    log_path = logs / f"{Path(found.root).name}-{os.getpid()}-{secrets.token_hex(3)}.log"
+    with storage_errors(logs):
+        logs.mkdir(parents=True, exist_ok=True)
+    sweep_parts(logs, _LOGS_KEPT_S)
+    with scratch_folder(scratch, "look") as home, log_path.open("wb") as sink:
         try:
             status = launch(
                 [str(found.bin / "python3"), "-c", _LOOK],
-                environment=environment(found, scratch, 2),
+                environment={**environment(found, home, _THREADS), LIMIT: f"{timeout_s:.0f}"},
                 sink=sink,
                 timeout_s=timeout_s,
-                folder=scratch,
+                folder=home,
             )
         except subprocess.TimeoutExpired:
             raise ToolchainMissing(f"its Python did not answer within {timeout_s:g} s", log_path) from None
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+    packages = _judged(log_path, status)
+    log_path.unlink()
+    return packages
+
+
+def _judged(log_path: Path, status: int) -> list[str]:
     answer = _answer(log_path.read_text(errors="replace"))
     if status != 0 or answer is None:
         raise ToolchainMissing(f"its Python does not start (exit status {status})", log_path)
@@ -173,5 +214,5 @@ def _answer(log: str) -> dict[str, Any] | None:
 
 
 def _is_old(version: str) -> bool:
-    numbers = version.partition("+")[0].split(".")[:3]
+    numbers = [*version.partition("+")[0].split("."), "0", "0"][:3]
     return all(one.isdigit() for one in numbers) and as_numbers(".".join(numbers)) < as_numbers(OLDEST)

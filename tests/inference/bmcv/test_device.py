@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-import struct
+import gc
+import threading
+import weakref
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, List
 
@@ -13,10 +16,12 @@ import pytest
 from artifacts.release import PreprocessSpec, Variant
 from inference import Detector
 from inference.__main__ import main
-from inference.bmcv.feed import is_turned
+from inference.bmcv.feed import open_bmcv
 from inference.bmcv.modelled import preprocess_like_bmcv
 from inference.engines import watched
+from inference.engines.choose import EngineWish
 from inference.errors import EngineError, ImageError, OptionError
+from inference.model import find_model
 from inference.preprocess import preprocess
 from inference.validate import ValidationReport
 from tests.inference.releases import write_release
@@ -111,47 +116,6 @@ def test_a_stream_finds_what_single_calls_find_and_decodes_plain_jpeg_files_on_t
             np.testing.assert_allclose(again.boxes_xyxy[0, :2], [left - 0.5, 19.5], atol=2.1)
 
 
-def with_orientation(data: bytes, value: int, order: str) -> bytes:
-    """A JPEG with an EXIF segment of just this entry."""
-    mark = b"II" if order == "<" else b"MM"
-    tiff = mark + struct.pack(f"{order}HIHHHIHHI", 42, 8, 1, 0x0112, 3, 1, value, 0, 0)
-    segment = b"Exif\0\0" + tiff
-    return data[:2] + b"\xff\xe1" + struct.pack(">H", len(segment) + 2) + segment + data[2:]
-
-
-@pytest.mark.parametrize("order", ["<", ">"])
-@pytest.mark.parametrize("value, on_device", [(1, True), (6, False)])
-def test_a_photograph_that_is_shown_turned_is_decoded_on_the_host(
-    sail: Any, tmp_path: Path, value: int, on_device: bool, order: str
-) -> None:
-    data = with_orientation(cv2.imencode(".jpg", pictures(1)[0])[1].tobytes(), value, order)
-    assert is_turned(data) is not on_device
-    with Detector(released(tmp_path), preprocess="bmcv") as detect:
-        picture = detect.decode(data, Path("turned.jpg"))
-    assert picture.shape[:2] == ((60, 100) if on_device else (100, 60))
-    assert isinstance(picture, np.ndarray) is not on_device
-
-
-@pytest.mark.parametrize("kind", ["progressive", "gray"])
-def test_other_jpeg_files_are_decoded_on_the_host(sail: Any, tmp_path: Path, kind: str) -> None:
-    image = pictures(1)[0]
-    options = [cv2.IMWRITE_JPEG_PROGRESSIVE, 1] if kind == "progressive" else []
-    data = cv2.imencode(".jpg", image if options else image[:, :, 0], options)[1].tobytes()
-    with Detector(released(tmp_path), preprocess="bmcv") as detect:
-        assert isinstance(detect.decode(data, Path("a.jpg")), np.ndarray)
-    assert sail.decoded == []
-
-
-def test_an_image_of_another_size_than_its_header_says_is_refused(
-    sail: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    data = cv2.imencode(".jpg", pictures(1)[0])[1].tobytes()
-    monkeypatch.setattr(sail.BMImage, "height", lambda image: 8)
-    with Detector(released(tmp_path), preprocess="bmcv") as detect:
-        with pytest.raises(ImageError, match="to 100 x 8 pixels, but it has 100 x 60"):
-            detect.decode(data, Path("a.jpg"))
-
-
 @pytest.mark.parametrize(
     "image, problem",
     [
@@ -195,6 +159,51 @@ def test_closed_it_prepares_nothing(sail: Any, monkeypatch: pytest.MonkeyPatch, 
     detect.close()
     with pytest.raises(EngineError, match="closed"):
         detect(pictures(1)[0])
+
+
+def test_closed_it_holds_no_handle_any_more(sail: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    handles: List[Any] = []
+    made = sail.Handle.__init__
+
+    def noted(handle: Any, number: int) -> None:
+        made(handle, number)
+        handles.append(weakref.ref(handle))
+
+    monkeypatch.setattr(sail.Handle, "__init__", noted)
+    detect = Detector(released(tmp_path), preprocess="bmcv")
+    detect(pictures(1)[0])
+    detect.close()
+    gc.collect()
+    assert len(handles) > 1 and [one() for one in handles] == [None] * len(handles)
+
+
+@pytest.mark.parametrize("hanging", ["sync_d2d", "asnumpy"])
+def test_a_call_that_hangs_keeps_the_memory_that_it_reads(
+    sail: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, hanging: str
+) -> None:
+    free, memory = threading.Event(), []
+    converted = sail.Bmcv.convert_to
+
+    def noted(bmcv: Any, placed: Any, made: Any, factors: Any) -> int:
+        memory.append(weakref.ref(made))
+        return int(converted(bmcv, placed, made, factors))
+
+    monkeypatch.setattr(sail.Bmcv, "convert_to", noted)
+    for module in ("inference.engines.sail", "inference.bmcv.device"):
+        monkeypatch.setattr(f"{module}.ANSWER_S", 0.2)
+    model = find_model(released(tmp_path))
+    engine, feed = open_bmcv(model.path, "BM1684X", model.spec, EngineWish("sail"))
+    monkeypatch.setattr(sail.Tensor, hanging, lambda *_: free.wait(60))
+    row = feed.prepare(pictures(1)[0])
+    with suppress(EngineError):
+        _ = feed.run([row]) if hanging == "sync_d2d" else feed.values(row)
+        pytest.fail("it did not hang")
+    del row
+    gc.collect()
+    assert len(memory) == 1 and memory[0]() is not None
+    free.set()
+    feed.close()
+    engine.close()
 
 
 def test_only_a_device_prepares_images(tmp_path: Path, sail: Any) -> None:

@@ -1,63 +1,21 @@
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 
-from settings.load import load_settings
+from settings.load import known_profiles, load_settings
+from settings.locations import PROJECT
 from settings.model import Settings
-from tasks.bundle.inputs import PARENT, PROFILE, Inputs, inputs_of
+from settings.toml_text import format_value
+from tasks.bundle import inputs as inputs_module
+from tasks.bundle.inputs import PROFILE, WEIGHTS, Inputs, check_carried, inputs_of
 from tasks.errors import BundleNotMade, SourceUnavailable
 from tasks.gather import collect_folders, download_coco, first_images
+from tasks.records import ImageSet
 from tasks.source_files import obtain
 from tasks.workspace import Workspace
-
-OWN = """
-extends = "coco"
-[weights]
-mirrors = ["weights.pth"]
-size = "none"
-digest = "none"
-record_first_use = true
-[calibration.source]
-kind = "folder"
-folders = ["photographs"]
-[evaluation]
-limit = 2
-[evaluation.source]
-kind = "coco"
-split = "val2017"
-image_mirrors = ["photographs"]
-candidates = 3
-[evaluation.source.instances]
-mirrors = ["instances.json"]
-record_first_use = true
-"""
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Path:
-    """A machine that has weights, photographs and annotations as files."""
-    folder = tmp_path / "site"
-    (folder / "photographs").mkdir(parents=True)
-    images = [{"id": one, "file_name": f"{one:03}.png", "width": 80, "height": 70} for one in range(1, 6)]
-    for image in images:
-        pixels = np.full((70, 80, 3), image["id"], dtype=np.uint8)
-        cv2.imwrite(str(folder / "photographs" / str(image["file_name"])), pixels)
-    boxes = [
-        {"id": one, "image_id": one, "category_id": 1, "bbox": [1, 2, 30, 40], "area": 900.5, "iscrowd": 0}
-        for one in range(1, 6)
-    ]
-    categories = [{"id": one, "name": f"class {one}"} for one in range(1, 81)]
-    document = {"images": images, "annotations": boxes, "categories": categories}
-    (folder / "instances.json").write_text(json.dumps(document))
-    (folder / "weights.pth").write_bytes(b"weights")
-    (folder / "own.toml").write_text(OWN)
-    return folder
 
 
 def workspace_in(folder: Path) -> Workspace:
@@ -69,9 +27,8 @@ def carried(inputs: Inputs, folder: Path) -> Settings:
     for name, path in inputs.files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, folder / name)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / PROFILE).write_text(inputs.profile)
-    if inputs.parent is not None:
-        (folder / PARENT).write_text(inputs.parent)
     return load_settings(folder / PROFILE, environ={})
 
 
@@ -103,12 +60,81 @@ def test_the_other_machine_gets_the_very_weights_and_images_and_asks_no_address(
     assert "http" not in inputs.profile
 
 
-def test_a_profile_that_extends_another_file_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "base.toml").write_text('extends = "sample"\n')
-    (tmp_path / "own.toml").write_text('extends = "base.toml"\n')
-    settings = load_settings(tmp_path / "own.toml", environ={})
-    with pytest.raises(BundleNotMade, match=r"base\.toml"):
-        inputs_of(settings, str(tmp_path / "own.toml"), workspace_in(tmp_path))
+def test_what_a_profile_extends_comes_along_in_it(site: Path, tmp_path: Path) -> None:
+    (site / "more.toml").write_text('extends = "own.toml"\nworkers = 7\n[release]\nname = "mine"\n')
+    settings = load_settings(site / "more.toml", environ={})
+    there = carried(inputs_of(settings, str(site / "more.toml"), workspace_in(tmp_path)), tmp_path / "other")
+    assert (there.workers, there.release.name, there.matrix) == (7, "mine", settings.matrix)
+    assert (tmp_path / "other" / WEIGHTS).read_bytes() == b"weights"
+
+
+@pytest.mark.parametrize("profile", [profile for profile in known_profiles() if profile != "sample"])
+def test_a_profile_of_ours_would_publish_to_the_same_place(
+    profile: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = workspace_in(tmp_path)
+
+    def described(*_: object) -> ImageSet:
+        return ImageSet(images=(), annotations=workspace.content.put_bytes(b"{}"))
+
+    (tmp_path / "weights").write_bytes(b"weights")
+    monkeypatch.setattr(inputs_module, "_images", described)
+    monkeypatch.setattr(inputs_module, "obtain", lambda *_: tmp_path / "weights")
+    settings = load_settings(profile, environ={})
+    there = carried(inputs_of(settings, profile, workspace), tmp_path / "build" / "bundle")
+    assert there.release == settings.release and there.store == settings.store
+    assert there.weights.mirrors == (str(tmp_path / "build" / "bundle" / WEIGHTS),)
+    kinds = {there.calibration.source.kind, there.evaluation.source.kind}
+    assert kinds == {"folder"}  # so that no address is asked for either
+
+
+def test_weights_that_ship_are_found_in_the_other_checkout(site: Path, tmp_path: Path) -> None:
+    (site / "plain.toml").write_text('extends = "sample"\nworkers = 3\n')
+    settings = load_settings(site / "plain.toml", environ={})
+    inputs = inputs_of(settings, str(site / "plain.toml"), workspace_in(tmp_path))
+    assert inputs.files == {}
+    assert str(PROJECT) not in inputs.profile
+    assert carried(inputs, tmp_path / "other").weights == settings.weights
+
+
+@pytest.mark.parametrize("name", ['a"b.pth', "a#b.pth", "{x}'.pth", "é\u202e.pth", "x" * 200 + ".pth"])
+def test_weights_may_be_called_anything(site: Path, tmp_path: Path, name: str) -> None:
+    (site / name).write_bytes(b"odd")
+    (site / "odd.toml").write_text(f'extends = "own.toml"\n[weights]\nmirrors = [{format_value(name)}]\n')
+    inputs = inputs_of(load_settings(site / "odd.toml", environ={}), str(site / "odd.toml"), workspace_in(tmp_path))
+    there = carried(inputs, tmp_path / "other")
+    assert obtain(there.weights, workspace_in(tmp_path / "other")).read_bytes() == b"odd"
+
+
+def test_a_build_from_an_own_profile_writes_nothing_into_the_bundle(site: Path, tmp_path: Path) -> None:
+    places = '[store]\npath = "store"\n[release]\nname = "mine"\nrepository = "registry"\nfolder = "release"\n'
+    (site / "places.toml").write_text(f'extends = "own.toml"\n{places}[exchange]\nfolder = "shared"\n')
+    settings = load_settings(site / "places.toml", environ={})
+    folder = tmp_path / "build" / "bundle"
+    folder.mkdir(parents=True)
+    there = carried(inputs_of(settings, str(site / "places.toml"), workspace_in(tmp_path)), folder)
+    assert there.store.path == Path.cwd() / "build" / "store"
+    assert there.release.repository == tmp_path / "build" / "registry" / "mine"
+    assert there.release.folder == tmp_path / "build" / "release-mine"
+    assert there.exchange.folder is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('extends = "sample"\nworkers = 9\n', "something else"),
+        ('extends = "sample"\nworkers = "many\n', "refused elsewhere"),
+        ('extends = "sample"\n[store]\npath = "store"\n', "into the bundle itself"),
+        ('extends = "sample"\n[release]\nfolder = "release"\n', "into the bundle itself"),
+    ],
+)
+def test_a_profile_that_went_wrong_is_not_packed(tmp_path: Path, text: str, said: str) -> None:
+    settings = load_settings("sample", environ={})
+    (tmp_path / PROFILE).write_text('extends = "sample"\n')
+    check_carried(tmp_path / PROFILE, settings)
+    (tmp_path / PROFILE).write_text(text)
+    with pytest.raises(BundleNotMade, match=said):
+        check_carried(tmp_path / PROFILE, settings)
 
 
 def test_weights_that_are_not_to_be_had_are_told(site: Path, tmp_path: Path) -> None:

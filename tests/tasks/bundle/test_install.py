@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -18,33 +17,17 @@ from tasks.bundle.make import INSTALLER
 from tasks.bundle.manifest import NAME, Manifest
 from tasks.bundle.pack import listed, pack
 from tasks.bundle.unpack import read_manifest
+from tests.tasks.bundle.wheels import wheel
 
 HERE = f"{sys.version_info[0]}.{sys.version_info[1]}"
 WHEEL = "centernet_sophon_device-0.0.1-py3-none-any.whl"
 DEPENDENCY = "dependency-0.0.1-py3-none-any.whl"
 
 
-def wheel(folder: Path, name: str = WHEEL, needs: str = "") -> Path:
-    """A small package that pip installs."""
-    package, version = name.split("-")[:2]
-    info = f"{package}-{version}.dist-info"
-    files = {
-        f"only_in_a_test_{package}.py": "INSTALLED = True\n",
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n"
-        f"Provides-Extra: signatures\n{needs}",
-        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    }
-    records = "".join(f"{member},,\n" for member in [*files, f"{info}/RECORD"])
-    with zipfile.ZipFile(folder / name, "w") as archive:
-        for member, text in {**files, f"{info}/RECORD": records}.items():
-            archive.writestr(member, text)
-    return folder / name
-
-
 @pytest.fixture
 def board(tmp_path: Path) -> Path:
     """A device bundle, unpacked as its page says."""
-    ours = wheel(tmp_path, needs="Requires-Dist: dependency\n")
+    ours = wheel(tmp_path, WHEEL, needs="Requires-Dist: dependency\n")
     files = {
         f"wheels/{WHEEL}": ours,
         f"wheels/{DEPENDENCY}": wheel(tmp_path, DEPENDENCY),
@@ -94,6 +77,62 @@ def test_the_installer_in_the_bundle_finds_what_is_damaged(board: Path, tmp_path
     assert done.returncode == 1
     assert f"wheels/{WHEEL} is damaged" in done.stderr
     assert not (tmp_path / "installed").exists()
+
+
+def run_installer(board: Path, target: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(board / "install.py"), "--target", str(target)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    "name", ["centernet_sophon_device-9.9.9-py3-none-any.whl", "dependency-9.9.9-py3-none-any.whl"]
+)
+def test_packages_of_another_bundle_are_not_installed(board: Path, tmp_path: Path, name: str) -> None:
+    wheel(board / "wheels", name)
+    done = run_installer(board, tmp_path / "installed")
+    assert done.returncode == 1
+    assert f"'wheels/{name}' is not of this bundle; unpack the bundle into a new folder" in done.stderr
+    assert not (tmp_path / "installed").exists()
+
+
+def test_a_link_among_the_packages_is_not_installed(board: Path, tmp_path: Path) -> None:
+    (board / "wheels" / WHEEL).rename(tmp_path / WHEEL)
+    (board / "wheels" / WHEEL).symlink_to(tmp_path / WHEEL)
+    assert "(a link)' is not of this bundle" in run_installer(board, tmp_path / "installed").stderr
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b"no JSON",
+        b"\xff\xfe",
+        b"[" * 100_000,
+        None,
+        {"files": [{"name": "wheels/\x1b[2J", "size": 1, "digest": "x"}]},
+        {"files": [{"name": "../wheels/x", "size": 1, "digest": "x"}]},
+        {"files": [{"size": 1, "digest": "x"}]},
+        {"files": []},
+        {"profile": "\x1b]0;owned\x07"},
+        {"pythons": {"device": ["3.8"]}},
+        {"glibc": 2.17},
+    ],
+)
+def test_a_list_that_cannot_be_used_is_one_message(
+    board: Path, tmp_path: Path, head: bytes | dict[str, object] | None
+) -> None:
+    facts = json.loads((board / NAME).read_text())
+    if head is None:
+        (board / NAME).unlink()
+    else:
+        (board / NAME).write_bytes(json.dumps(facts | head).encode() if isinstance(head, dict) else head)
+    done = run_installer(board, tmp_path / "installed")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: nothing was installed: ") and done.stderr.count("\n") == 1
+    assert NAME in done.stderr or "of this bundle" in done.stderr
+    assert "\x1b" not in done.stderr + done.stdout
 
 
 def test_a_bundle_for_another_board_is_not_installed(board: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.bundle.manifest import NAME, Host, check_name, check_names, encoded, parse, unfit
+from tasks.bundle.manifest import NAME, Host, check_name, check_names, encoded, parse, plain, unfit
 from tests.tasks.bundle.tars import CONTENTS, HOST, entries, manifest_of
 
 PARTS = st.one_of(st.sampled_from(["", ".", "..", "a", "wheels", "\0", "a\\b", "\n"]), st.text(max_size=12))
@@ -62,12 +62,34 @@ def test_a_manifest_is_read_as_it_was_written() -> None:
         ({"files": 7}, "lacks"),
         ({"machine": 7}, "lacks"),
         ({"pythons": []}, "lacks"),
+        ({"profile": "\x1b[2J"}, "plain word"),
+        ({"profile": "a b"}, "plain word"),
+        ({"profile": "x" * 201}, "plain word"),
+        ({"machine": "x86_64\n"}, "plain word"),
+        ({"pythons": {"\x9b": "3.11"}}, "plain word"),
+        ({"files": [{"name": ".unpacking/x", "size": 1, "digest": "sha256:" + "0" * 64}]}, "no name of a file"),
     ],
 )
 def test_a_manifest_that_says_something_else_is_refused(change: dict[str, object], said: str) -> None:
     facts = json.loads(encoded(manifest_of(entries(CONTENTS)))) | change
     with pytest.raises(ValueError, match=said):
         parse(json.dumps(facts).encode())
+
+
+@pytest.mark.parametrize(
+    "change", [{"schema": "\x1b" * 9999}, {"kind": ["\u202e" * 9999]}, {"files": [{"name": 7}] * 9}]
+)
+def test_what_is_said_of_a_manifest_is_short_and_steers_no_terminal(change: dict[str, object]) -> None:
+    facts = json.loads(encoded(manifest_of(entries(CONTENTS)))) | change
+    with pytest.raises(ValueError) as caught:
+        parse(json.dumps(facts).encode())
+    assert len(str(caught.value)) < 300 and str(caught.value).isascii() and str(caught.value).isprintable()
+
+
+@given(st.text(max_size=300))
+def test_whatever_a_profile_is_called_it_can_be_read_again(name: str) -> None:
+    manifest = manifest_of([])._replace(profile=plain(name))
+    assert parse(encoded(manifest)) == manifest
 
 
 @given(st.binary(max_size=200))

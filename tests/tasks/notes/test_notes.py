@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from artifacts.digest import canonical_json, digest_bytes
 from artifacts.release import Variant
-from tasks.notes.published import ACCURACY, CHIP_MS, TIMES
+from tasks.notes.published import ACCURACY, CHIP_MS, DIGEST, TIMES
 from tasks.notes.text import notes
 from tasks.released import Released
 from tests.tasks.ladder.made import INT8, RAW, evidence, measured, protocol, record
@@ -120,6 +121,14 @@ def test_stage_times_are_those_of_devices_that_ran_this_very_model() -> None:
     assert len(none) == 1 and none[0][7].startswith("not measured: ")
 
 
+@pytest.mark.parametrize("value", [True, -0.5, 10**400, 1e300, float("nan"), float("inf"), "4.25", None, [4.25]])
+def test_a_time_that_is_none_is_not_printed(value: object) -> None:
+    report = {"stages": {"read": {"median_ms": value}, "infer": {"median_ms": 0}}}
+    found = rows(section(notes(released(evidence(INT8, report=report))), "Time by stage"))
+    (ours,) = [cells for cells in found if cells[1] == "inference validate"]
+    assert ours[3:7] == ["-", "-", "0.00", "-"]
+
+
 @pytest.mark.parametrize(("network", "width", "same"), [("dlav0_34 x1", 512, True), ("dlav0_34 x0.25", 512, False)])
 def test_other_networks_than_the_vendors_are_told_beside_every_pair_of_columns(
     network: str, width: int, same: bool
@@ -148,6 +157,7 @@ def test_what_others_named_breaks_no_table() -> None:
 
 
 def test_the_vendors_numbers_are_whole() -> None:
+    assert digest_bytes(canonical_json([ACCURACY, CHIP_MS, TIMES])) == DIGEST
     # As many rows as its README has at c7c94bb; AP falls from fp32 to int8 nowhere by more than 0.011 there.
     assert (len(ACCURACY), len(CHIP_MS), len(TIMES)) == (32, 15, 40)
     by_program = {(one.platform, one.program, one.stem): float(one.ap) for one in ACCURACY}

@@ -48,6 +48,18 @@ BMNETU = {
     "-outdir": "compilation",
 }
 
+# Its layers' names are of its own trace; 30, 33 and 36 are those of another one.
+PROTOTXT = """name: "centernet_bmnetp"
+layer {
+  name: "x.1"
+  type: "Input"
+  top: "30"
+}
+layer { name: "214" type: "Convolution" bottom: "33" top: "214" }
+layer { name: "217" type: "Convolution" bottom: "33" top: "217" }
+layer { name: "220" type: "Convolution" bottom: "33" top: "220" }
+"""
+
 
 def behaviour():
     path = ROOT / "behaviour.json"
@@ -111,7 +123,7 @@ def cali_model(arguments):
     for image in images:
         (kept / image.name).write_bytes(image.read_bytes())
     network = f"{NET}_bmnetp"
-    put(f"{network}_deploy_int8_unique_top.prototxt", b'layer { name: "30" }')
+    put(f"{network}_deploy_int8_unique_top.prototxt", PROTOTXT.encode())
     put(f"{network}.int8umodel", f"int8 for {found['--target']}".encode())
     put(f"{NET}_batch1/compilation.bmodel", bmodel(found["--target"], found["--input_shapes"], "int8"))
 
@@ -126,6 +138,9 @@ def bmnetu(arguments):
 def docker(arguments):
     """Be a docker that has one image, in which this machine's files and programs are."""
     wanted = behaviour()
+    if "DOCKER_HOST" in os.environ or os.environ.get("HOME") != os.environ.get("TMPDIR"):
+        print("Error: the environment is not the command's", file=sys.stderr)
+        return 1
     if arguments[:2] == ["image", "inspect"]:
         if arguments[2:] != ["--format", "{{.Id}}", "vendor/image:v2.1"] or wanted.get("no_image"):
             print(f"Error: No such image: {arguments[-1]}", file=sys.stderr)
@@ -142,11 +157,18 @@ def docker(arguments):
         refuse(f"docker {arguments}")
     if after(flags, "--user") != [f"{os.getuid()}:{os.getgid()}"] or mounts["/scratch"] != str(Path.cwd()):
         refuse(f"docker {arguments}")
-    if "OMP_NUM_THREADS" not in os.environ:
-        refuse("the environment is not the command's")
-    inner = [one.replace("/tpu-nntc", mounts["/tpu-nntc"]) if one.startswith("/tpu-nntc/") else one for one in rest[1:]]
-    environment = {**os.environ, "PATH": f"{ROOT / 'bin'}:/usr/local/bin:/usr/bin:/bin"}
-    os.execvpe(inner[0], inner, environment)
+    inner = [mounts.get(one, one) for one in rest[1:]]
+    os.execvpe(inner[0], inner, inside(flags, mounts))
+
+
+def inside(flags, mounts):
+    """The environment in the container: the image's own, and what is given by name, with a value or the client's."""
+    found = {"PATH": f"{ROOT / 'bin'}:/usr/local/bin:/usr/bin:/bin"}
+    for given in (flag[len("--env=") :] for flag in flags if flag.startswith("--env=")):
+        name, sign, value = given.partition("=")
+        if sign or name in os.environ:
+            found[name] = mounts.get(value, value) if sign else os.environ[name]
+    return found
 
 
 def after(flags, name):
@@ -155,6 +177,7 @@ def after(flags, name):
 
 def python(arguments):
     if arguments[0] == "-c":
+        time.sleep(behaviour().get("look_s", 0))
         sys.path.insert(0, str(ROOT / "site"))
         exec(arguments[1], {})
         return 0
@@ -168,6 +191,10 @@ def main():
     if PROGRAM == "docker":
         return docker(arguments)
     wanted = behaviour()
+    own = {"HOME": str(Path.cwd()), "TMPDIR": str(Path.cwd()), "LANG": "C.UTF-8", "OMP_NUM_THREADS": "2"}
+    for name, value in own.items():
+        if os.environ.get(name) != value:
+            refuse(f"{name} is {os.environ.get(name)}, not {value}")
     if wanted.get("needs_setup") and os.environ.get("NNTC_SETUP") != "done":
         refuse("scripts/envsetup.sh was not read")
     if arguments[:1] != ["-c"]:

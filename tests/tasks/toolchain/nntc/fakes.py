@@ -12,6 +12,13 @@ from tests.artifacts.bmodel_files import built_bmodel
 
 IMAGE = "vendor/image:v2.1"
 
+SETUP = """
+# To be read in its own folder, by bash, without arguments; its last line is a test that fails.
+source ./scripts/more.sh
+[[ $# = 0 ]] && export NNTC_SETUP=$NNTC_MORE
+[ -n "$NNTC_DEBUG" ] && echo debugging
+"""
+
 
 class FakeNntc:
     """The folder of the stand-in: programs, modules, the archive, and the bmodels that it makes.
@@ -34,7 +41,8 @@ class FakeNntc:
             path.touch()
         self.packages(bmnetp="3.1.0", numpy="1.19.5")
         (self.archive / "scripts").mkdir(parents=True)
-        (self.archive / "scripts" / "envsetup.sh").write_text('[ -z "$1" ] && export NNTC_SETUP=done\n')
+        (self.archive / "scripts" / "envsetup.sh").write_text(SETUP)
+        (self.archive / "scripts" / "more.sh").write_text("NNTC_MORE=done\n")
         for chip in ("BM1684", "BM1684X"):
             for batch in (1, 4):
                 self.makes(chip, "fp32", batch)
@@ -61,6 +69,11 @@ class FakeNntc:
         path = self.root / "calls"
         found = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
         return [call for call in found if call[0] != "docker" and call[1] != "-c"]
+
+    def limits(self) -> list[str]:
+        """How long each container may live, by what it was started with, in seconds."""
+        found = [json.loads(line) for line in (self.root / "calls").read_text().splitlines()]
+        return [call[call.index("timeout") + 2] for call in found if call[:2] == ["docker", "run"]]
 
     @property
     def in_place(self) -> NntcSettings:

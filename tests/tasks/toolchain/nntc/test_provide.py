@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
+from artifacts.digest import digest_file
 from settings.nntc import NntcSettings
 from tasks.errors import CommandTimedOut, ToolchainMissing
 from tasks.toolchain.command import Command
+from tasks.toolchain.contents import write_contents
 from tasks.toolchain.model import Toolchain
 from tasks.toolchain.nntc.provide import provide
 from tasks.toolchain.run import run
@@ -59,7 +65,7 @@ def test_the_same_is_known_again_and_a_change_of_archive_or_packages_is_another(
     assert found(getattr(nntc, where), tmp_path) == first
     nntc.packages(bmnetp="3.1.0", numpy="1.19.5", scipy="1.4.1")
     second = found(getattr(nntc, where), tmp_path)
-    (nntc.archive / "scripts" / "more.sh").touch()
+    (nntc.archive / "scripts" / "another.sh").touch()
     third = found(getattr(nntc, where), tmp_path)
     assert len({first.fingerprint, second.fingerprint, third.fingerprint}) == 3
 
@@ -122,4 +128,65 @@ def test_a_program_that_is_not_there_is_named(nntc: FakeNntc, tmp_path: Path) ->
 def test_an_older_one_than_the_commands_are_planned_for(nntc: FakeNntc, tmp_path: Path) -> None:
     nntc.packages(bmnetp="2.7.0")
     with pytest.raises(ToolchainMissing, match=r"its bmnetp is 2\.7\.0, older than 3\.1\.0"):
+        found(nntc.in_place, tmp_path)
+
+
+@pytest.mark.parametrize(("version", "is_old"), [("3", True), ("3.0", True), ("3.1", False), ("3.1+cpu", False)])
+def test_what_a_short_version_leaves_out_is_zero(nntc: FakeNntc, tmp_path: Path, version: str, is_old: bool) -> None:
+    nntc.packages(bmnetp=version)
+    with pytest.raises(ToolchainMissing, match=r"older than 3\.1\.0") if is_old else nullcontext():
+        found(nntc.in_place, tmp_path)
+
+
+def test_docker_is_asked_for_the_image_as_it_is_told_to_run_it(
+    nntc: FakeNntc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "tcp://another.example.com:2375")
+    assert found(nntc.in_image, tmp_path).python
+
+
+def test_the_container_of_the_look_ends_by_itself_too(nntc: FakeNntc, tmp_path: Path) -> None:
+    found(nntc.in_image, tmp_path)
+    assert nntc.limits() == ["60"]
+
+
+def test_several_builds_look_at_the_same_time(nntc: FakeNntc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nntc.behave(look_s=0.3)
+    writing: list[int] = []
+
+    def noted(folder: Path) -> None:
+        writing.append(1)
+        assert len(writing) == 1, "what a folder holds is written down while another writes to it"
+        time.sleep(0.05)
+        write_contents(folder)
+        writing.pop()
+
+    monkeypatch.setattr("tasks.toolchain.nntc.provide.write_contents", noted)
+    with ThreadPoolExecutor(4) as pool:
+        every = list(pool.map(lambda _: found(nntc.in_place, tmp_path), range(8)))
+    assert len(set(every)) == 1
+    left = {path.name for path in (tmp_path / "cache" / "nntc").rglob("*") if "scratch" in path.parts}
+    assert left <= {"scratch"} and list((tmp_path / "cache" / "nntc" / "logs").iterdir()) == []
+
+
+@pytest.mark.parametrize("what", ["a file", "a folder", "the script"])
+def test_an_archive_that_cannot_be_read_is_told_with_what_it_is(
+    nntc: FakeNntc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    # As root may read everything, the operating system's answer is put in its place.
+    def denied(path: object, *more: object) -> object:
+        if str(path).startswith(str(nntc.archive)):
+            raise PermissionError(13, "Permission denied", str(path))
+        return usual(path, *more)  # type: ignore[operator]
+
+    if what == "a file":
+        usual: object = digest_file
+        monkeypatch.setattr("tasks.toolchain.nntc.provide.digest_file", denied)
+    elif what == "a folder":
+        usual = os.scandir
+        monkeypatch.setattr(os, "scandir", denied)
+    else:
+        usual = Path.is_file
+        monkeypatch.setattr(Path, "is_file", denied)
+    with pytest.raises(ToolchainMissing, match=r"tpu-nntc cannot be read to its end: .*Permission denied"):
         found(nntc.in_place, tmp_path)
