@@ -13,7 +13,7 @@ from tests.flows.tiny import TinyBuild
 from tests.reliability.killing import Tally, check_told, kill_one, kinds, leftovers
 from tests.reliability.trials import Trials
 
-SEED = 7
+SEED = 8
 OWN_SERVER = 3  # every so many chains
 Shares = Sequence[tuple[str, float]]
 SHARES: Shares = (

@@ -10,7 +10,8 @@ beside each other.
 
 Three runs before this one, of 59, 36 and 61 kills, each ended with what it found: that Prefect says in two ways that a
 server is gone, that it may start another one in its place and leave that behind, and that a line for a page that is
-gone was told by a traceback. Each is mended, and a test of its own now.
+gone was told by a traceback. Each is mended, and a test of its own now. A fourth, of 58 kills with another seed, lost
+nothing.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from tests.reliability.chains import SEED, Start, chains, made, server_for, tell
 from tests.reliability.killing import Tally
 from tests.reliability.trials import Trials
 
-KILLS = 105
+KILLS = 60
 LANES = 2
 
 
