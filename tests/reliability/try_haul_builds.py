@@ -1,9 +1,7 @@
 """Long haul: builds with nothing to do.
 
 `python -m flows.build` of a small profile (the sample's network on two variants, the real compiler), built before, over
-and over against one Prefect server that is not started again. The server's memory is sampled after each. It grows with its
-database: Prefect lets SQLite keep 20 000 pages (80 MB) of it in memory for each connection, which is more than the growth
-that was seen; that it is this was not proven.
+and over against one Prefect server that is not started again. The server's memory is sampled after each.
 """
 
 from __future__ import annotations
