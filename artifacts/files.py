@@ -12,6 +12,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -86,6 +87,14 @@ def _is_near(filename: object, path: PathLike) -> bool:
         return True
     folder, found = Path(path).absolute(), Path(filename).absolute()
     return folder in (found, *found.parents) or found in folder.parents
+
+
+def is_special(path: PathLike) -> bool:
+    """Tell whether a name is that of a device, a pipe or a socket: renaming over it would take it from the system."""
+    with suppress(OSError):
+        mode = os.lstat(path).st_mode
+        return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode))
+    return False
 
 
 def free_bytes(path: PathLike) -> Optional[int]:
@@ -217,11 +226,13 @@ def staged(target: PathLike) -> Iterator[Path]:
 
     Raises:
         NoSpace: The file system is full.
-        StoreNotWritable: The folder cannot be written.
+        StoreNotWritable: The folder cannot be written, or the target is a device, a pipe or a socket.
     """
     final = Path(target)
     with storage_errors(final.parent):
         final.parent.mkdir(parents=True, exist_ok=True)
+        if is_special(final):
+            raise StoreNotWritable(final, "it is a device, a pipe or a socket, not a file")
         _remove_leftovers(final)
         before, after = _part_affixes(final)
         part = final.with_name(before + secrets.token_hex(_RANDOM_BYTES) + after)

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from artifacts.standard_output import ended
 from settings.locations import PROJECT
 from settings.sections import ToolchainSettings
 from tasks.audit import Service, answers, ask, outdated, pins, told
@@ -77,4 +78,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(run_audit(sys.argv[1:]))
+    sys.exit(ended(run_audit, sys.argv[1:]))

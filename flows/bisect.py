@@ -8,9 +8,10 @@ from collections.abc import Sequence
 
 if __name__ == "__main__":
     # Before the imports: they take seconds, which a mistake on the command line should not wait for.
+    from artifacts.standard_output import ended
     from flows.bisect_command import run_bisect
 
-    sys.exit(run_bisect(sys.argv[1:]))
+    sys.exit(ended(run_bisect, sys.argv[1:]))
 
 from prefect import flow
 from pydantic import BaseModel, ConfigDict

@@ -6,9 +6,10 @@ import sys
 
 if __name__ == "__main__":
     # Before the imports: they take seconds, which a mistake in the settings should not wait for.
+    from artifacts.standard_output import ended
     from flows.command import run_build
 
-    sys.exit(run_build(sys.argv[1:]))
+    sys.exit(ended(run_build, sys.argv[1:]))
 
 from prefect import flow
 

@@ -6,9 +6,10 @@ import sys
 
 if __name__ == "__main__":
     # Before the imports: they take seconds, which a mistake in the settings should not wait for.
+    from artifacts.standard_output import ended
     from flows.nntc_command import run_build_nntc
 
-    sys.exit(run_build_nntc(sys.argv[1:]))
+    sys.exit(ended(run_build_nntc, sys.argv[1:]))
 
 from pathlib import Path
 

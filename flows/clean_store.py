@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from artifacts.errors import ArtifactError
+from artifacts.standard_output import ended
 from flows import terminal
 from flows.cleaning import clean_up, look
 from flows.command import DONE, FAILED, WRONG_USAGE, add_settings, settings_of
@@ -92,4 +93,4 @@ def _question() -> Callable[[str], str] | None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_clean(sys.argv[1:], _question()))
+    sys.exit(ended(run_clean, sys.argv[1:], _question()))

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from artifacts.reference import Reference
 from artifacts.release import CHIPS, PRECISIONS, ReleaseRecord
+from artifacts.standard_output import ended
 from flows.command import WRONG_USAGE, add_settings, carried_out, release_of
 from tasks.ladder.ladder import ChipLadder, Ladder, class_losses, of_release
 from tasks.ladder.rows import Row
@@ -121,4 +122,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(run_ladder(sys.argv[1:]))
+    sys.exit(ended(run_ladder, sys.argv[1:]))

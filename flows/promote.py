@@ -11,6 +11,7 @@ from pathlib import Path
 from artifacts.layout_tags import CHANNELS
 from artifacts.reference import parse_reference
 from artifacts.signing import load_keys
+from artifacts.standard_output import ended
 from artifacts.statements import MAX_SERIAL
 from flows.signing import add_keys, add_reference, place_at, run, signers_of
 from tasks.signing import promote
@@ -77,4 +78,4 @@ def _between(low: int, high: int) -> Callable[[str], int]:
 
 
 if __name__ == "__main__":
-    sys.exit(run_promote(sys.argv[1:]))
+    sys.exit(ended(run_promote, sys.argv[1:]))

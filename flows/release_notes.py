@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from artifacts.reference import Reference
+from artifacts.standard_output import ended
 from flows.command import WRONG_USAGE, add_settings, carried_out, release_of
 from inference.output_files import check_writable, write_whole
 from tasks.notes.text import notes
@@ -55,4 +56,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(run_release_notes(sys.argv[1:]))
+    sys.exit(ended(run_release_notes, sys.argv[1:]))

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from artifacts.errors import ArtifactError
+from artifacts.standard_output import ended
 from flows.errors import FlowError, NotServing, PortTaken
 from flows.server import check_reachable
 from flows.serving import hold
@@ -213,4 +214,4 @@ def _add_choices(command: argparse.ArgumentParser) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_serve(sys.argv[1:]))
+    sys.exit(ended(run_serve, sys.argv[1:]))

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from artifacts.reference import parse_reference
+from artifacts.standard_output import ended
 from flows.signing import add_keys, add_reference, place_at, run, signers_of
 from tasks.signing import sign_release, subject_at
 from tasks.signing_key import PASSPHRASE_VARIABLE, make_key, public_path
@@ -57,4 +58,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(run_sign(sys.argv[1:]))
+    sys.exit(ended(run_sign, sys.argv[1:]))

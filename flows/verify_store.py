@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from artifacts.errors import ArtifactError
+from artifacts.standard_output import ended
 from flows import terminal
 from flows.command import DONE, FAILED, WRONG_USAGE, add_settings, settings_of
 from flows.verifying import Verified, verify
@@ -103,4 +104,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(run_verify(sys.argv[1:]))
+    sys.exit(ended(run_verify, sys.argv[1:]))

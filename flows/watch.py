@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if __name__ == "__main__":
     # Before the imports: they take seconds, which a look that finds nothing should not wait for.
+    from artifacts.standard_output import ended
     from flows.watch_command import run_watch
 
-    sys.exit(run_watch(sys.argv[1:]))
+    sys.exit(ended(run_watch, sys.argv[1:]))
 
 from prefect import flow
 from prefect.client.schemas.objects import State

@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Dict, List, Optional
 
 from artifacts.environment import shut_to_others
+from artifacts.standard_output import ended
 from inference.commands import bench, detect, doctor, pull, releases, rollback, validate
 
 DONE, FAILED, WRONG_USAGE = 0, 1, 2
@@ -68,4 +69,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ended(main))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -10,7 +11,7 @@ from types import TracebackType
 from typing import Any, Iterator, Optional, Type
 
 from artifacts.errors import ArtifactError
-from artifacts.files import staged
+from artifacts.files import is_special, staged
 from inference.errors import OutputError
 
 
@@ -27,7 +28,23 @@ def output_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, ArtifactError) as error:
-        raise OutputError(f"{path} cannot be written: {error}", path) from error
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise OutputError(f"{path} cannot be written: {reason}", path) from error
+
+
+def place_of(path: Path) -> Path:
+    """Return the file that a name stands for: a link stays, and what it leads to is written.
+
+    Args:
+        path: As the user named it; it need not exist.
+
+    Raises:
+        OutputError: It is a device, a pipe or a socket, which a file must not take the place of.
+    """
+    place = Path(os.path.realpath(path)) if path.is_symlink() else path
+    if is_special(place):
+        raise OutputError(f"{path} cannot be written: it is a device, a pipe or a socket. Name a file", path)
+    return place
 
 
 def check_writable(path: Path) -> None:
@@ -37,8 +54,9 @@ def check_writable(path: Path) -> None:
         path: The file, which need not exist.
 
     Raises:
-        OutputError: It is a folder, or its own folder does not exist or cannot be written.
+        OutputError: It is a folder or no file, or its own folder does not exist or cannot be written.
     """
+    path = place_of(path)
     if path.is_dir():
         raise OutputError(f"{path} cannot be written: it is a folder. Name a file", path)
     if not path.parent.is_dir():
@@ -60,6 +78,7 @@ def write_whole(path: Path, data: bytes) -> None:
     Raises:
         OutputError: It cannot be written.
     """
+    path = place_of(path)
     part = path.with_name(f".{path.name}.part")
     with output_errors(path):
         try:
@@ -92,7 +111,7 @@ class JsonList:
         self.entries = 0
         self._indent = indent
         with output_errors(path), ExitStack() as stack:
-            part = stack.enter_context(staged(path))
+            part = stack.enter_context(staged(place_of(path)))
             self._stream = stack.enter_context(part.open("w", encoding="utf-8"))
             self._stack = stack.pop_all()
 

@@ -211,3 +211,11 @@ def test_what_the_disk_says_is_told_with_the_place_that_it_says_it_of(
     with pytest.raises(expected) as caught, storage_errors(tmp_path / "store"):
         raise OSError(number, os.strerror(number), named)
     assert caught.value.path == tmp_path / ("elsewhere/a" if filename == "elsewhere/a" else "store")  # type: ignore[attr-defined]
+
+
+def test_a_pipe_is_not_replaced_by_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with pytest.raises(StoreNotWritable, match="a device, a pipe or a socket"):
+        atomic_write(path, b"x")
+    assert path.is_fifo() and names(tmp_path) == ["pipe"]

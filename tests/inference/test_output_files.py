@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
+from typing import Callable
 
 import pytest
 
 from inference.errors import OutputError
-from inference.output_files import JsonList, write_whole
+from inference.output_files import JsonList, check_writable, write_whole
 
 
 def test_a_list_of_any_length_is_valid_json_and_has_its_name_only_when_closed(tmp_path: Path) -> None:
@@ -71,3 +73,29 @@ def test_a_picture_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"folder\.jpg"):
         write_whole(tmp_path / "folder.jpg", b"three")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.jpg", "folder.jpg"]
+
+
+@pytest.mark.parametrize("write", [check_writable, lambda path: write_whole(path, b"x"), JsonList])
+def test_a_pipe_under_the_name_of_a_result_is_refused_and_left(tmp_path: Path, write: Callable[[Path], object]) -> None:
+    path, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(path)
+    link.symlink_to(path)
+    for name in (path, link):
+        with pytest.raises(OutputError, match="it is a device, a pipe or a socket"):
+            write(name)
+    assert path.is_fifo() and link.is_symlink() and len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_result_under_a_link_is_written_where_it_leads_and_the_link_stays(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    for number, write in enumerate((lambda path: write_whole(path, b"[]\n"), lambda path: JsonList(path).close())):
+        link, behind = tmp_path / f"link-{number}", tmp_path / "elsewhere" / f"{number}.json"
+        link.symlink_to(behind)
+        check_writable(link)
+        write(link)
+        assert link.is_symlink() and behind.read_bytes() == b"[]\n"
+
+
+def test_a_folder_that_takes_no_file_is_told_without_the_name_of_a_temporary_one(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"^/proc/notes.md cannot be written: [A-Za-z ]+$"):
+        check_writable(Path("/proc/notes.md"))
