@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from artifacts.digest import hex_of
 from artifacts.environment import shut_to_others
 from artifacts.errors import ArtifactError, BadReference
 from artifacts.reference import parse_reference
@@ -16,10 +17,12 @@ from flows.preflight import workspace_of
 from flows.stopping import Stopped, ended_by_signals
 from settings.errors import SettingsError
 from settings.load import load_settings
-from tasks.bundle.make import Made, build_bundle, device_bundle
+from tasks.bundle.make import Made, Origin, build_bundle, device_bundle
 from tasks.bundle.packages import DEVICE_GLIBC, Target
 from tasks.bundle.release import compare, expected_of, read_expected, told
 from tasks.errors import TaskError
+from tasks.ladder.text import DEMONSTRATION
+from tasks.signing import Subject
 
 
 def run_bundle(argv: Sequence[str]) -> int:
@@ -61,9 +64,14 @@ def _device(options: argparse.Namespace) -> int:
     asked = release_of(options)
     if asked is None:
         return WRONG_USAGE
+    settings, release = asked
     target = Target(options.python, options.machine, options.glibc)
-    _tell(device_bundle(asked[1], target, options.output), options.output)
+    origin = None if options.reference else Origin(options.profile, settings)
+    made = device_bundle(release, target, options.output, origin=origin)
+    _tell(made, options.output)
     print(f"there: mkdir bundle && tar -xf {options.output.name} -C bundle && python{options.python} bundle/install.py")
+    if made.release is not None:
+        print(_about(made.release))
     return DONE
 
 
@@ -81,7 +89,14 @@ def _compare(options: argparse.Namespace) -> int:
 def _tell(made: Made, output: Path) -> None:
     manifest = made.manifest
     pythons = ", ".join(f"Python {version} ({name})" for name, version in sorted(manifest.pythons.items()))
-    print(f"{output}: {len(manifest.files)} files, {made.size / 1e9:.2f} GB; for {manifest.machine}, {pythons}")
+    print(f"{output}: {len(manifest.files)} files, {made.file.size / 1e9:.2f} GB; for {manifest.machine}, {pythons}")
+    print(f"SHA-256 of the file: {hex_of(made.file.digest)}")
+
+
+def _about(release: Subject) -> str:
+    record = release.record
+    said = f"it holds {record.name} {record.version}, {release.digest}"
+    return f"{said}. {DEMONSTRATION}" if record.demonstration else said
 
 
 def _version(text: str) -> str:

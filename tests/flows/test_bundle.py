@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import signal
 import subprocess
@@ -11,16 +12,21 @@ from pathlib import Path
 
 import pytest
 
+from artifacts.digest import digest_file
 from artifacts.reference import Reference, parse_reference
+from artifacts.registry import open_registry
 from flows import bundle
 from flows.bundle import run_bundle
 from flows.stopping import SIGNALS
 from flows.unbundle import run_unbundle
 from settings.model import Settings
+from tasks.bundle.make import Made, Origin
 from tasks.bundle.manifest import Manifest, this_host
-from tasks.bundle.pack import listed, pack
+from tasks.bundle.pack import Packed, listed, pack
 from tasks.bundle.release import expected_text
+from tasks.bundle.unpack import read_manifest
 from tasks.errors import BundleNotMade
+from tasks.signing import subject_at
 from tests.artifacts.layouts import publish
 
 ROOT = Path(__file__).parents[2]
@@ -88,15 +94,34 @@ def test_a_build_is_compared_where_its_profile_publishes(
 def test_a_device_bundle_is_of_the_release_of_its_profile(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
-    def noted(release: Reference, *_: object) -> None:
-        asked.append(str(release))
+    def noted(release: Reference, *_: object, origin: Origin | None) -> None:
+        asked.append(f"{release} of {origin and origin.profile}")
         raise BundleNotMade("enough")
 
     monkeypatch.setattr(bundle, "device_bundle", noted)
     for arguments in ([], ["--profile", "coco-dla34"], ["--release", "oci:x:1"]):
         assert run_bundle(["device", *arguments]) == 1
     here = Path.cwd() / "build" / "registry"
-    assert asked == [f"oci:{here / 'centernet'}:latest", f"oci:{here / 'centernet-dla34'}:latest", "oci:x:1"]
+    assert asked == [
+        f"oci:{here / 'centernet'}:latest of sample",
+        f"oci:{here / 'centernet-dla34'}:latest of coco-dla34",
+        "oci:x:1 of None",
+    ]
+
+
+def test_what_was_packed_is_told_with_what_to_note(
+    file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    published = publish(tmp_path / "registry")
+    with open_registry(parse_reference(f"oci:{tmp_path / 'registry'}")) as registry:
+        subject = subject_at(registry, "1.0.0")
+    made = Made(read_manifest(file), Packed(file.stat().st_size, digest_file(file)), subject)
+    monkeypatch.setattr(bundle, "device_bundle", lambda *_, **__: made)
+    assert run_bundle(["device", "--release", "oci:x:1", "--output", str(file)]) == 0
+    said = capsys.readouterr().out
+    assert f"SHA-256 of the file: {hashlib.sha256(file.read_bytes()).hexdigest()}\n" in said
+    last = said.splitlines()[-1]
+    assert last.startswith(f"it holds centernet 1.0.0, {published.digest}. A demonstration")
 
 
 @pytest.mark.parametrize(
