@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from artifacts.digest import digest_file
-from artifacts.errors import NoSpace
+from artifacts.errors import NoSpace, StoreNotWritable
 from artifacts.files import FILE_MODE, free_bytes, staged, storage_errors
 from tasks.bundle.manifest import NAME, BundledFile, Manifest, check_names, encoded
 from tasks.errors import BundleNotMade
@@ -67,10 +67,13 @@ def checked_target(target: Path) -> Path:
     target = target.absolute()
     if target.is_dir():
         raise BundleNotMade(f"{target} is a folder: name a file for the bundle.")
-    with storage_errors(target.parent):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=target.parent):
-            return target
+    try:
+        with storage_errors(target.parent):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=target.parent):
+                return target
+    except FileNotFoundError as error:  # what /proc says of a new file
+        raise StoreNotWritable(target.parent, error.strerror or str(error)) from error
 
 
 def pack(manifest: Manifest, files: Mapping[str, Path], target: Path) -> Packed:

@@ -13,6 +13,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,8 +22,8 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 from packaging.version import Version
 
 from artifacts.environment import for_programs
-from artifacts.files import locked
 from settings.locations import PROJECT, scrubbed
+from tasks.bundle.lock import alone
 from tasks.errors import BundleNotMade
 from tasks.toolchain.installer import PYTHON, Installer, uv_environment
 
@@ -209,12 +210,17 @@ def device_wheel(folder: Path) -> Path:
 
 def _collected(command: Sequence[str], pins: Sequence[str], folder: Path) -> dict[str, Path]:
     """Let a command that ends in the name of an option bring what is missing into a folder."""
-    with locked(folder.with_name(f"{folder.name}.lock")):
-        folder.mkdir(parents=True, exist_ok=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with alone(folder.with_name(f"{folder.name}.lock")):
+        folder.mkdir(exist_ok=True)
         for damaged in (path for path in folder.glob("*.whl") if not _is_whole(path)):
             damaged.unlink()
-        if missing := [pin for pin in pins if wheel_of(pin, _names(folder)) is None]:
-            _fetch(command, missing, folder)
+        try:
+            if missing := [pin for pin in pins if wheel_of(pin, _names(folder)) is None]:
+                _fetch(command, missing, folder)
+        finally:
+            with suppress(OSError):  # what holds wheels stays
+                folder.rmdir()
         found = {pin: wheel_of(pin, _names(folder)) for pin in pins}
     if absent := [pin for pin, name in found.items() if name is None]:
         raise BundleNotMade(f"pip left no wheel of {', '.join(absent[:5])} in {folder}.")

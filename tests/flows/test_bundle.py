@@ -28,6 +28,7 @@ from tasks.bundle.unpack import read_manifest
 from tasks.errors import BundleNotMade
 from tasks.signing import subject_at
 from tests.artifacts.layouts import publish
+from tests.tasks.bundle.pythons import older_python
 
 ROOT = Path(__file__).parents[2]
 
@@ -49,15 +50,49 @@ def test_a_machine_that_has_nothing_but_python_unpacks_a_bundle(file: Path, tmp_
     command = [sys.executable, "-S", "-m", "flows.unbundle", str(file), "--to", str(tmp_path / "out")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env={"PATH": "/usr/bin"})
     assert done.returncode == 0, done.stderr
-    assert "1 written" in done.stdout
+    assert "1 read from it" in done.stdout and "already" not in done.stdout
     assert (tmp_path / "out" / "profile.toml").is_file()
 
 
-def test_a_bundle_that_is_refused_is_one_paragraph(
+def test_a_device_bundle_is_refused_with_what_to_do_on_the_board(
     file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run_unbundle([str(file), "--to", str(tmp_path / "out"), "--kind", "device"]) == 1
-    assert capsys.readouterr().err.count("\n") == 1
+    files = {"a": tmp_path / "source"}
+    manifest = read_manifest(file)._replace(kind="device", pythons={"device": "3.8"}, files=listed(files))
+    pack(manifest, files, tmp_path / "device.tar")
+    assert run_unbundle([str(tmp_path / "device.tar"), "--to", str(tmp_path / "out")]) == 1
+    said = capsys.readouterr().err
+    assert "mkdir bundle && tar -xf device.tar -C bundle && python3.8 bundle/install.py" in said
+    assert "PYTHON=" not in said and said.count("\n") == 1
+
+
+def test_what_was_not_read_from_a_bundle_is_not_called_sound(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = [str(file), "--to", str(tmp_path / "out")]
+    assert run_unbundle(asked) == 0
+    data = file.read_bytes()
+    file.write_bytes(data.replace(b'extends = "sample"', b'extends = "simple"'))
+    capsys.readouterr()
+    assert run_unbundle(asked) == 0
+    said = capsys.readouterr().out
+    assert "0 read from it" in said and "1 were there already and not read from it again" in said
+    assert "as they were packed" not in said
+
+
+def test_places_that_cannot_be_written_are_told_without_the_systems_words(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_unbundle([str(file), "--to", "/proc/x"]) == 1
+    assert run_bundle(["device", "--output", "/proc/x.tar"]) == 1
+    assert run_bundle(["device", "--output", "/proc/x/y.tar"]) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 3
+    assert all(line.startswith("error: Cannot write below /proc") for line in said)
+    (tmp_path / "loop").symlink_to("loop")
+    assert run_unbundle([str(file), "--to", str(tmp_path / "loop" / "x")]) == 1
+    assert run_unbundle([str(file), "--to", "x" * 300]) == 1
+    assert capsys.readouterr().err.count("it is no folder for a bundle") == 2
 
 
 def test_a_build_that_made_other_bmodels_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -234,3 +269,12 @@ def test_a_python_or_machine_that_no_wheel_is_for_is_wrong_usage(capsys: pytest.
         with pytest.raises(SystemExit) as caught:
             run_bundle(["device", *wrong])
         assert caught.value.code == 2
+
+
+@pytest.mark.parametrize("version", ["3.8", "3.9", "3.10"])
+def test_an_older_python_is_told_in_place_of_a_traceback(file: Path, version: str) -> None:
+    python = older_python(version)
+    command = [python, "-m", "flows.unbundle", str(file), "--to", str(file.parent / "out")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert f"this is {version}. " in done.stderr and done.stderr.count("\n") == 1

@@ -167,3 +167,13 @@ def test_a_program_that_fails_is_told_by_its_last_words_without_noise_and_passwo
     assert "secret" not in str(caught.value)
     assert "ignored" not in str(caught.value)
     assert str(tmp_path) not in str(caught.value)
+
+
+def test_packages_that_cannot_be_had_leave_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(command: object) -> str:
+        raise BundleNotMade("no such package")
+
+    monkeypatch.setattr(packages, "_run", refused)
+    with pytest.raises(BundleNotMade):
+        collect_for(["b==2"], Target("3.8", "aarch64"), tmp_path / "kept")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,20 @@
+"""Older Pythons of this machine, for what a user may start with any of them."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+
+def older_python(version: str) -> str:
+    """Return the program of a version that works; skip the test where there is none."""
+    found = shutil.which(f"python{version}")
+    versions = sorted((Path.home() / ".pyenv" / "versions").glob(f"{version}.*/bin/python"))
+    for program in [found, *map(str, versions)]:
+        # What is found may be a pyenv shim, which starts nothing for a version that is not chosen.
+        if program and subprocess.run([program, "-c", ""], capture_output=True, check=False).returncode == 0:
+            return program
+    pytest.skip(f"no Python {version} is here")
