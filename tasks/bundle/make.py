@@ -23,7 +23,7 @@ from tasks.toolchain.provision import NAME, Recipe, recipe_of
 from tasks.workspace import Workspace
 
 WHEELS = PROJECT / "build" / "wheelhouse"
-INSTALLER = Path(__file__).with_name("install.py")
+INSTALLER = {name: Path(__file__).with_name(name) for name in ("install.py", "board.py")}
 
 
 class Made(NamedTuple):
@@ -127,7 +127,7 @@ def device_bundle(release: Reference, target: packages.Target, path: Path, *, or
         kept = target.folder(WHEELS, "device")
         files = {f"wheels/{one}": at for one, at in packages.collect_for(pins, target, kept).items()}
         files |= {f"release/{one}": at for one, at in layout_files(Path(scratch) / "release").items()}
-        files |= {f"wheels/{wheel.name}": wheel, INSTALLER.name: INSTALLER}
+        files |= {f"wheels/{wheel.name}": wheel, **INSTALLER}
         manifest = Manifest(
             kind="device",
             project=version,

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
 
 
 def older_python(version: str) -> str:
     """Return the program of a version that works; skip the test where there is none."""
-    found = shutil.which(f"python{version}")
-    versions = sorted((Path.home() / ".pyenv" / "versions").glob(f"{version}.*/bin/python"))
-    for program in [found, *map(str, versions)]:
-        # What is found may be a pyenv shim, which starts nothing for a version that is not chosen.
-        if program and subprocess.run([program, "-c", ""], capture_output=True, check=False).returncode == 0:
-            return program
+    program = shutil.which(f"python{version}")
+    # What is found may be a shim, which starts nothing for a version that is not chosen.
+    if program and subprocess.run([program, "-c", ""], capture_output=True, check=False).returncode == 0:
+        return program
     pytest.skip(f"no Python {version} is here")
