@@ -1,6 +1,6 @@
 """What install.py does on a board without a network, which starts this.
 
-Lies in the bundle and needs nothing but Python 3.8 or newer with pip. Every file is hashed before anything is installed.
+Lies in the bundle and needs nothing but Python 3.8 or newer with pip. Every file is hashed before any is installed.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def found_versions(target: Path | None) -> list[str]:
     """Return the versions of the project's own package that a new process of this Python finds."""
     command = [sys.executable, "-c", FIND, OUR_PACKAGE, *([] if target is None else [str(target)])]
     # Not from the user's folder, which may be a checkout of the project.
-    done = subprocess.run(command, cwd=HERE, stdout=subprocess.PIPE, universal_newlines=True, check=False)
+    done = subprocess.run(command, cwd=HERE, stdout=subprocess.PIPE, text=True, check=False)
     return done.stdout.split()
 
 
