@@ -8,6 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from packaging.version import Version
+
 from artifacts.digest import hex_of
 from artifacts.environment import shut_to_others
 from artifacts.errors import ArtifactError, BadReference
@@ -18,7 +20,7 @@ from flows.stopping import Stopped, ended_by_signals
 from settings.errors import SettingsError
 from settings.load import load_settings
 from tasks.bundle.make import Made, Origin, build_bundle, device_bundle
-from tasks.bundle.packages import DEVICE_GLIBC, Target
+from tasks.bundle.packages import DEVICE_GLIBC, GLIBCS, PYTHONS, Target, nearest_glibc
 from tasks.bundle.release import compare, expected_of, read_expected, told
 from tasks.errors import TaskError
 from tasks.ladder.text import DEMONSTRATION
@@ -99,9 +101,22 @@ def _about(release: Subject) -> str:
     return f"{said}. {DEMONSTRATION}" if record.demonstration else said
 
 
-def _version(text: str) -> str:
-    if not re.fullmatch(r"[0-9]{1,2}\.[0-9]{1,3}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no version such as 3.8")
+def _python(text: str) -> str:
+    if text not in PYTHONS:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(PYTHONS)}, which a bundle can be for")
+    return text
+
+
+def _glibc(text: str) -> str:
+    if not re.fullmatch(r"2\.[0-9]{1,3}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no version of the C library such as 2.31 (ldd --version)")
+    if text not in GLIBCS:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is none of {', '.join(GLIBCS)}, which packages are looked up for: name the newest of these that "
+            f"is not newer than the board's, {nearest_glibc(text)}"
+            if Version(text) > Version(GLIBCS[0])
+            else f"{text!r} is older than {GLIBCS[0]}, and no package of the device side runs with that"
+        )
     return text
 
 
@@ -122,10 +137,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     build.set_defaults(run=_build)
     device = commands.add_parser("device", help="a release, and the packages that a board installs")
-    device.add_argument("--python", type=_version, default="3.8", metavar="X.Y", help="the board's (%(default)s)")
+    device.add_argument("--python", type=_python, default="3.8", metavar="X.Y", help="the board's (%(default)s)")
     device.add_argument("--machine", type=_machine, default="aarch64", help="aarch64 or x86_64 (%(default)s)")
     device.add_argument(
-        "--glibc", type=_version, default=DEVICE_GLIBC, metavar="X.Y", help="its C library, or older (%(default)s)"
+        "--glibc", type=_glibc, default=DEVICE_GLIBC, metavar="X.Y", help="its C library, or older (%(default)s)"
     )
     _add_release(device)
     device.add_argument(

@@ -123,9 +123,8 @@ def device_bundle(release: Reference, target: packages.Target, path: Path, *, or
         if origin is not None:
             _check_origin(release, subject, origin)
         wheel = packages.device_wheel(Path(scratch) / "wheel")
-        pins = packages.resolved_pins([f"{name}[signatures] @ {wheel.as_uri()}"], (), target)
-        kept = target.folder(WHEELS, "device")
-        files = {f"wheels/{one}": at for one, at in packages.collect_for(pins, target, kept).items()}
+        found = _wheels_for(f"{name}[signatures] @ {wheel.as_uri()}", target)
+        files = {f"wheels/{one}": at for one, at in found.items()}
         files |= {f"release/{one}": at for one, at in layout_files(Path(scratch) / "release").items()}
         files |= {f"wheels/{wheel.name}": wheel, **INSTALLER}
         manifest = Manifest(
@@ -161,6 +160,17 @@ def toolchain_wheels(recipe: Recipe, python: Path | None) -> dict[str, Path]:
     kept = target.folder(WHEELS, "toolchain")
     found = packages.collect_here(pins, packages.helper(packages.compilers_python(python), kept / "pip"), kept)
     return {f"wheels/toolchain/{name}": path for name, path in found.items()}
+
+
+def _wheels_for(requirement: str, target: packages.Target) -> dict[str, Path]:
+    try:
+        pins = packages.resolved_pins([requirement], (), target, wheels_only=True)
+        return packages.collect_for(pins, target, target.folder(WHEELS, "device"))
+    except BundleNotMade as error:
+        raise BundleNotMade(
+            f"{error} Wheels were wanted for Python {target.python} on {target.machine} with the C library "
+            f"{target.glibc}: not every package has one; where the board's is newer, name it by --glibc."
+        ) from error
 
 
 def _check_origin(release: Reference, subject: Subject, origin: Origin) -> None:

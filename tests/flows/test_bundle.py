@@ -264,11 +264,29 @@ def opened_by_both(fifo: Path, timeout_s: float = 30.0) -> int:
         time.sleep(0.02)
 
 
-def test_a_python_or_machine_that_no_wheel_is_for_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
-    for wrong in (["--python", "3"], ["--machine", "vax"], ["--glibc", "new"]):
-        with pytest.raises(SystemExit) as caught:
-            run_bundle(["device", *wrong])
-        assert caught.value.code == 2
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (["--python", "3"], "'3' is none of 3.8, 3.9,"),
+        (["--python", "3.7"], "is none of 3.8, 3.9,"),
+        (["--python", "3.99"], "is none of 3.8, 3.9,"),
+        (["--machine", "vax"], "neither aarch64 nor x86_64"),
+        (["--glibc", "new"], "such as 2.31"),
+        (["--glibc", "2"], "such as 2.31"),
+        (["--glibc", "9.9"], "such as 2.31"),
+        (["--glibc", "1.0"], "such as 2.31"),
+        (["--glibc", "2.5"], "older than 2.17"),
+        (["--glibc", "2.27"], "not newer than the board's, 2.17"),
+        (["--glibc", "2.99"], "not newer than the board's, 2.40"),
+    ],
+)
+def test_a_python_or_machine_that_no_wheel_is_for_is_wrong_usage(
+    wrong: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run_bundle(["device", *wrong])
+    assert caught.value.code == 2
+    assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("version", ["3.8", "3.9", "3.10"])

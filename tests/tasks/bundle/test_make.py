@@ -190,3 +190,20 @@ def test_a_release_of_another_profile_is_refused_before_packages_are_fetched(ind
     assert index.asked == []
     own = record().model_copy(update={"network": "dlav0_34 x1", "demonstration": False})
     assert differences(own, coco.settings) == []
+
+
+def test_a_board_gets_no_version_that_would_have_to_be_built(
+    index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(tmp_path / "registry")
+    release, target = parse_reference(f"oci:{tmp_path / 'registry'}:1.0.0"), Target("3.8", "aarch64", "2.17")
+
+    def refused(command: list[str]) -> str:
+        if "compile" not in command:
+            return index(command)
+        assert command[command.index("--only-binary") + 1] == ":all:"
+        raise BundleNotMade("no such wheel.")
+
+    monkeypatch.setattr(packages, "_run", refused)
+    with pytest.raises(BundleNotMade, match=r"Python 3.8 on aarch64 with the C library 2.17: .* --glibc"):
+        device_bundle(release, target, tmp_path / "device.tar")
