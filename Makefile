@@ -19,6 +19,9 @@ MACHINE ?= aarch64
 ifneq ($(filter device-bundle,$(MAKECMDGOALS)),)
 BOARD_PYTHON := $(if $(filter command,$(firstword $(origin PYTHON))),$(PYTHON),3.8)
 override PYTHON := python3
+ifeq ($(filter 3.%,$(BOARD_PYTHON)),)
+$(error PYTHON=$(BOARD_PYTHON) is no version such as 3.8: for a device bundle PYTHON is the version of the board's Python, as in make device-bundle PYTHON=3.8)
+endif
 endif
 VENV := .venv
 # Laid out like COCO: train2017/ and annotations/instances_train2017.json.

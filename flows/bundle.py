@@ -8,6 +8,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from packaging.version import Version
+
+from artifacts.digest import hex_of
 from artifacts.environment import shut_to_others
 from artifacts.errors import ArtifactError, BadReference
 from artifacts.reference import parse_reference
@@ -16,10 +19,12 @@ from flows.preflight import workspace_of
 from flows.stopping import Stopped, ended_by_signals
 from settings.errors import SettingsError
 from settings.load import load_settings
-from tasks.bundle.make import Made, build_bundle, device_bundle
-from tasks.bundle.packages import DEVICE_GLIBC, Target
+from tasks.bundle.make import Made, Origin, build_bundle, device_bundle
+from tasks.bundle.packages import DEVICE_GLIBC, GLIBCS, PYTHONS, Target, nearest_glibc
 from tasks.bundle.release import compare, expected_of, read_expected, told
 from tasks.errors import TaskError
+from tasks.ladder.text import DEMONSTRATION
+from tasks.signing import Subject
 
 
 def run_bundle(argv: Sequence[str]) -> int:
@@ -61,9 +66,14 @@ def _device(options: argparse.Namespace) -> int:
     asked = release_of(options)
     if asked is None:
         return WRONG_USAGE
+    settings, release = asked
     target = Target(options.python, options.machine, options.glibc)
-    _tell(device_bundle(asked[1], target, options.output), options.output)
+    origin = None if options.reference else Origin(options.profile, settings)
+    made = device_bundle(release, target, options.output, origin=origin)
+    _tell(made, options.output)
     print(f"there: mkdir bundle && tar -xf {options.output.name} -C bundle && python{options.python} bundle/install.py")
+    if made.release is not None:
+        print(_about(made.release))
     return DONE
 
 
@@ -81,12 +91,32 @@ def _compare(options: argparse.Namespace) -> int:
 def _tell(made: Made, output: Path) -> None:
     manifest = made.manifest
     pythons = ", ".join(f"Python {version} ({name})" for name, version in sorted(manifest.pythons.items()))
-    print(f"{output}: {len(manifest.files)} files, {made.size / 1e9:.2f} GB; for {manifest.machine}, {pythons}")
+    print(f"{output}: {len(manifest.files)} files, {made.file.size / 1e9:.2f} GB; for {manifest.machine}, {pythons}")
+    print(f"SHA-256 of the file: {hex_of(made.file.digest)}")
 
 
-def _version(text: str) -> str:
-    if not re.fullmatch(r"[0-9]{1,2}\.[0-9]{1,3}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no version such as 3.8")
+def _about(release: Subject) -> str:
+    record = release.record
+    said = f"it holds {record.name} {record.version}, {release.digest}"
+    return f"{said}. {DEMONSTRATION}" if record.demonstration else said
+
+
+def _python(text: str) -> str:
+    if text not in PYTHONS:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(PYTHONS)}, which a bundle can be for")
+    return text
+
+
+def _glibc(text: str) -> str:
+    if not re.fullmatch(r"2\.[0-9]{1,3}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no version of the C library such as 2.31 (ldd --version)")
+    if text not in GLIBCS:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is none of {', '.join(GLIBCS)}, which packages are looked up for: name the newest of these that "
+            f"is not newer than the board's, {nearest_glibc(text)}"
+            if Version(text) > Version(GLIBCS[0])
+            else f"{text!r} is older than {GLIBCS[0]}, and no package of the device side runs with that"
+        )
     return text
 
 
@@ -107,10 +137,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     build.set_defaults(run=_build)
     device = commands.add_parser("device", help="a release, and the packages that a board installs")
-    device.add_argument("--python", type=_version, default="3.8", metavar="X.Y", help="the board's (%(default)s)")
+    device.add_argument("--python", type=_python, default="3.8", metavar="X.Y", help="the board's (%(default)s)")
     device.add_argument("--machine", type=_machine, default="aarch64", help="aarch64 or x86_64 (%(default)s)")
     device.add_argument(
-        "--glibc", type=_version, default=DEVICE_GLIBC, metavar="X.Y", help="its C library, or older (%(default)s)"
+        "--glibc", type=_glibc, default=DEVICE_GLIBC, metavar="X.Y", help="its C library, or older (%(default)s)"
     )
     _add_release(device)
     device.add_argument(

@@ -58,7 +58,7 @@ def assemble(
         version=settings.release.version or "unnamed",
         class_names=class_names,
         stride=settings.network.stride,
-        network=f"{settings.network.name} x{settings.network.width:g}",
+        network=network_text(settings),
         preprocess=spec,
         protocol=_protocol(results, settings),
         variants=tuple(_variant_record(results, index, settings) for index in range(len(results.compiled))),
@@ -75,6 +75,11 @@ def assemble(
     digests = {title: blob.digest for title, blob in files.items()}
     content = digest_bytes(canonical_json([digest_bytes(record.to_json()), digests]))
     return record.model_copy(update={"version": f"{compiler.version}-{hex_of(content)[:12]}"})
+
+
+def network_text(settings: Settings) -> str:
+    """Return how a record names the network that the settings ask for."""
+    return f"{settings.network.name} x{settings.network.width:g}"
 
 
 def release_files(results: Results, report: Blob) -> Mapping[str, Blob]:

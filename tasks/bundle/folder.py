@@ -6,6 +6,7 @@ Runs before there is any environment, so that nothing here needs more than Pytho
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Collection, Iterator
@@ -14,7 +15,7 @@ from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 
 from artifacts.digest import digest_bytes, digest_file, hex_of
-from artifacts.files import atomic_write
+from artifacts.files import atomic_write, fsync_folder
 from tasks.bundle.manifest import MAX_BYTES, NAME, STAGING, BundledFile, Manifest, encoded, parse
 from tasks.errors import BundleRefused
 
@@ -70,7 +71,12 @@ class Folder:
         for name in sorted((self._before & self._found) - self._names):
             (self.path / name).unlink(missing_ok=True)
         _remove_empty(self.path, _tops(self._before | self._names))
-        atomic_write(self.path / NAME, encoded(self.manifest))
+        # By way of the folder for files on their way: a half-written list beside it is what nobody could tell from
+        # somebody else's file, and a run that was killed right then would have to be cleaned up after by hand.
+        listing = self.path / STAGING / NAME
+        atomic_write(listing, encoded(self.manifest))
+        listing.replace(self.path / NAME)
+        fsync_folder(self.path)
         for one in self.missing:
             target = self.path / one.name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -100,7 +106,15 @@ def check_folder(path: Path) -> Path:
     Raises:
         BundleRefused: It is a link or no folder, or holds something that is no bundle of ours.
     """
-    if path.is_symlink() or (path.exists() and not path.is_dir()) or not path.resolve().name:
+    try:
+        usable = not path.is_symlink() and (path.is_dir() or not path.exists()) and path.resolve().name
+    except RuntimeError:  # links that lead to one another
+        usable = False
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        usable = False
+    if not usable:
         raise BundleRefused(path, ["it is no folder for a bundle"], "Name another folder.")
     _files_before(path.resolve())
     return path.resolve()

@@ -1,160 +1,37 @@
-"""Install a device bundle on a board without a network: python3 install.py
+"""Install a device bundle on a board without a network: python3.8 install.py [OPTION FOR PIP ...]
 
-Lies in the bundle and needs nothing but Python 3.8 or newer with pip; run it from the folder that the tar was unpacked
-into. Every file is hashed before anything is installed.
+Lies in the bundle, beside board.py, which does it. This part is in the words that even Python 2 reads, so that a Python
+that the bundle is not for is told so, in place of a SyntaxError.
 """
 
-from __future__ import annotations
-
-import hashlib
+import io
 import json
 import os
-import platform
 import re
-import subprocess
+import runpy
 import sys
-from pathlib import Path
-from typing import Any
 
-HERE = Path(__file__).resolve().parent
-DONE, FAILED = 0, 1
-CHUNK_BYTES = 1 << 20
-OUR_WHEEL = r"wheels/centernet_sophon_device-[^/]*\.whl"
+HERE = os.path.dirname(os.path.abspath(__file__))
+PROGRAM = os.path.join(HERE, "board.py")
 
 
-def main(arguments: list[str]) -> int:
-    """Install.
-
-    Args:
-        arguments: What pip shall be told besides, such as `--user`.
-
-    Returns:
-        0 done, 1 failed.
-    """
+def wanted_python():  # type: () -> str
+    """Return the Python that the bundle was made for, as far as its list says so."""
     try:
-        manifest = read_manifest(HERE / "bundle.json")
-        reasons = unfit(manifest) + damaged(manifest, HERE) + unlisted(manifest, HERE)
-        ours = HERE / our_wheel(manifest)
-    except ValueError as error:
-        reasons = [str(error)]
-    if reasons:
-        print("error: nothing was installed: {}".format("; ".join(reasons[:10])), file=sys.stderr)
-        return FAILED
-    command = [sys.executable, "-m", "pip", "install", "--no-index", "--find-links", str(HERE / "wheels")]
-    # What a user or a machine set for pip, such as an index or constraints, is not about this bundle.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
-    environment["PIP_CONFIG_FILE"] = os.devnull
-    environment["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
-    done = subprocess.run([*command, *arguments, f"{ours}[signatures]"], env=environment, check=False)
-    if done.returncode != 0:
-        print("error: pip could not install the packages; what it said stands above", file=sys.stderr)
-        return FAILED
-    print("installed. The release is pulled from here (--chip, --precision, --batch choose the model):")
-    print("  {} -m inference pull oci:{}".format(sys.executable, HERE / "release" / manifest["profile"]))
-    return DONE
-
-
-def read_manifest(path: Path) -> dict[str, Any]:
-    """Read what the bundle says about itself.
-
-    Returns:
-        The manifest; its texts are plain words, and its files' names lead nowhere else.
-
-    Raises:
-        ValueError: It cannot be read, or is none; the message says so.
-    """
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"bundle.json cannot be read ({error.strerror})") from error
-    except (ValueError, RecursionError) as error:
-        raise ValueError("bundle.json is damaged: it is no JSON") from error
-    if not is_manifest(manifest):
-        raise ValueError("bundle.json is damaged, or not of a bundle that this program knows")
-    return dict(manifest)
-
-
-def is_manifest(value: Any) -> bool:
-    """Tell whether a value has all that is read of a manifest here; what is printed may not steer a terminal."""
-    if not isinstance(value, dict) or not isinstance(value.get("pythons"), dict):
-        return False
-    texts = [value.get(name) for name in ("kind", "machine", "glibc", "profile")]
-    texts += [text for item in value["pythons"].items() for text in item]
-    plain = all(isinstance(text, str) and re.fullmatch("[A-Za-z0-9._:+-]{0,200}", text) for text in texts)
-    files = value.get("files")
-    return plain and isinstance(files, list) and all(is_file(one) for one in files)
-
-
-def is_file(value: Any) -> bool:
-    """Tell whether a value is what a manifest says of a file."""
-    if not isinstance(value, dict) or not all(isinstance(value.get(name), str) for name in ("name", "digest")):
-        return False
-    parts = value["name"].split("/")
-    return type(value.get("size")) is int and value["name"].isprintable() and not {"", ".", ".."} & set(parts)
-
-
-def our_wheel(manifest: dict[str, Any]) -> str:
-    """Return the name of the project's own package in the bundle.
-
-    Raises:
-        ValueError: The manifest lists none, or several.
-    """
-    found = [str(one["name"]) for one in manifest["files"] if re.fullmatch(OUR_WHEEL, one["name"])]
-    if len(found) != 1:
-        raise ValueError(f"it is no device bundle: bundle.json lists {len(found)} packages of ours instead of one")
-    return found[0]
-
-
-def unlisted(manifest: dict[str, Any], folder: Path) -> list[str]:
-    """Say what lies among the packages and is not the bundle's: pip would take it, were its version newer."""
-    listed = {one["name"] for one in manifest["files"]}
-    found = [path for path in sorted((folder / "wheels").rglob("*")) if path.is_symlink() or not path.is_dir()]
-    names = [path.relative_to(folder).as_posix() for path in found if not path.is_symlink()]
-    names += [path.relative_to(folder).as_posix() + " (a link)" for path in found if path.is_symlink()]
-    reasons = [f"{name!a} is not of this bundle" for name in names if name not in listed]
-    return [*reasons, "unpack the bundle into a new folder"] if reasons else []
-
-
-def unfit(manifest: dict[str, Any]) -> list[str]:
-    """Say why a bundle does not fit this machine and this Python; empty where it does."""
-    here = "{}.{}".format(*sys.version_info[:2])
-    reasons = []
-    if manifest["kind"] != "device":
-        reasons.append("this is a {} bundle, not one for a device".format(manifest["kind"]))
-    if manifest["machine"] != platform.machine():
-        reasons.append("it was made for {}, this is {}".format(manifest["machine"], platform.machine()))
-    if manifest["pythons"].get("device") != here:
-        reasons.append("it was made for Python {}, this is {}".format(manifest["pythons"].get("device"), here))
-    if platform.libc_ver()[0] == "glibc" and numbers(platform.libc_ver()[1]) < numbers(manifest["glibc"]):
-        reasons.append("it needs the C library {}, here is {}".format(manifest["glibc"], platform.libc_ver()[1]))
-    return reasons
-
-
-def damaged(manifest: dict[str, Any], folder: Path) -> list[str]:
-    """Say which files of a bundle are not there as they were packed."""
-    reasons = []
-    for one in manifest["files"]:
-        path = folder / one["name"]
-        if not path.is_file():
-            reasons.append("{} is missing".format(one["name"]))
-        elif path.stat().st_size != one["size"] or digest(path) != one["digest"]:
-            reasons.append("{} is damaged".format(one["name"]))
-    return reasons
-
-
-def digest(path: Path) -> str:
-    """Return the digest of a file as the manifest writes it."""
-    hasher = hashlib.sha256()
-    with path.open("rb") as stream:
-        for chunk in iter(lambda: stream.read(CHUNK_BYTES), b""):
-            hasher.update(chunk)
-    return "sha256:" + hasher.hexdigest()
-
-
-def numbers(version: str) -> list[int]:
-    """Return a version as numbers that can be compared."""
-    return [int(part) for part in re.findall("[0-9]+", version)]
+        with io.open(os.path.join(HERE, "bundle.json"), encoding="utf-8") as stream:
+            found = str(json.load(stream)["pythons"]["device"])
+    except Exception:  # damaged in any way: what matters here is another Python, and the list is judged by that
+        found = ""
+    return found if re.match(r"[0-9]{1,2}\.[0-9]{1,3}$", found) else "3.8 or newer"
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    reason = ""
+    if sys.version_info < (3, 8):
+        here = "{0}.{1}".format(*sys.version_info)
+        reason = "the bundle was made for Python {0}, this is {1}".format(wanted_python(), here)
+    elif not os.path.isfile(PROGRAM):
+        reason = "board.py is missing beside this file: unpack the bundle again, all of it"
+    if reason:
+        sys.exit("error: nothing was installed: " + reason)
+    runpy.run_path(PROGRAM, run_name="__main__")

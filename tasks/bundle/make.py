@@ -13,16 +13,17 @@ from settings.model import Settings
 from tasks.bundle import packages
 from tasks.bundle.inputs import PROFILE, check_carried, inputs_of
 from tasks.bundle.manifest import Manifest, plain, this_host
-from tasks.bundle.pack import checked_target, listed, pack
-from tasks.bundle.release import EXPECTED, copy_release, expected_text, layout_files
+from tasks.bundle.pack import Packed, checked_target, listed, pack
+from tasks.bundle.release import EXPECTED, copy_release, differences, expected_text, layout_files
 from tasks.errors import BundleNotMade
 from tasks.packages import device_package
+from tasks.signing import Subject
 from tasks.toolchain.installer import PYTHON
 from tasks.toolchain.provision import NAME, Recipe, recipe_of
 from tasks.workspace import Workspace
 
 WHEELS = PROJECT / "build" / "wheelhouse"
-INSTALLER = Path(__file__).with_name("install.py")
+INSTALLER = {name: Path(__file__).with_name(name) for name in ("install.py", "board.py")}
 
 
 class Made(NamedTuple):
@@ -30,11 +31,25 @@ class Made(NamedTuple):
 
     Attributes:
         manifest: What it says about itself.
-        size: In bytes.
+        file: The file itself.
+        release: What a device bundle carries; None in one for a build.
     """
 
     manifest: Manifest
-    size: int
+    file: Packed
+    release: Subject | None = None
+
+
+class Origin(NamedTuple):
+    """The profile whose release is meant where none is named.
+
+    Attributes:
+        profile: Its name, or its file.
+        settings: What it comes to.
+    """
+
+    profile: str
+    settings: Settings
 
 
 def build_bundle(
@@ -84,19 +99,20 @@ def build_bundle(
         return Made(manifest, pack(manifest, files, target))
 
 
-def device_bundle(release: Reference, target: packages.Target, path: Path) -> Made:
+def device_bundle(release: Reference, target: packages.Target, path: Path, *, origin: Origin | None = None) -> Made:
     """Write a release and all that a board installs into one file.
 
     Args:
         release: Which.
         target: The board's Python and machine.
         path: The file.
+        origin: The profile that the release shall come of; None where it was named itself.
 
     Returns:
         What was written.
 
     Raises:
-        BundleNotMade: A package has no wheel for the board, or cannot be had.
+        BundleNotMade: The release is of another profile; or a package has no wheel for the board, or cannot be had.
         ArtifactError: The release cannot be read, or the file cannot be written.
     """
     path = checked_target(path)
@@ -104,12 +120,13 @@ def device_bundle(release: Reference, target: packages.Target, path: Path) -> Ma
     with tempfile.TemporaryDirectory(dir=_made(PROJECT / "build")) as scratch:
         # First, as it is what may be refused: the packages take minutes.
         subject = copy_release(release, Path(scratch) / "release")
+        if origin is not None:
+            _check_origin(release, subject, origin)
         wheel = packages.device_wheel(Path(scratch) / "wheel")
-        pins = packages.resolved_pins([f"{name}[signatures] @ {wheel.as_uri()}"], (), target)
-        kept = target.folder(WHEELS, "device")
-        files = {f"wheels/{one}": at for one, at in packages.collect_for(pins, target, kept).items()}
+        found = _wheels_for(f"{name}[signatures] @ {wheel.as_uri()}", target)
+        files = {f"wheels/{one}": at for one, at in found.items()}
         files |= {f"release/{one}": at for one, at in layout_files(Path(scratch) / "release").items()}
-        files |= {f"wheels/{wheel.name}": wheel, INSTALLER.name: INSTALLER}
+        files |= {f"wheels/{wheel.name}": wheel, **INSTALLER}
         manifest = Manifest(
             kind="device",
             project=version,
@@ -120,7 +137,7 @@ def device_bundle(release: Reference, target: packages.Target, path: Path) -> Ma
             pythons={"device": target.python},
             files=listed(files),
         )
-        return Made(manifest, pack(manifest, files, path))
+        return Made(manifest, pack(manifest, files, path), subject)
 
 
 def build_wheels() -> dict[str, Path]:
@@ -143,6 +160,27 @@ def toolchain_wheels(recipe: Recipe, python: Path | None) -> dict[str, Path]:
     kept = target.folder(WHEELS, "toolchain")
     found = packages.collect_here(pins, packages.helper(packages.compilers_python(python), kept / "pip"), kept)
     return {f"wheels/toolchain/{name}": path for name, path in found.items()}
+
+
+def _wheels_for(requirement: str, target: packages.Target) -> dict[str, Path]:
+    try:
+        pins = packages.resolved_pins([requirement], (), target, wheels_only=True)
+        return packages.collect_for(pins, target, target.folder(WHEELS, "device"))
+    except BundleNotMade as error:
+        raise BundleNotMade(
+            f"{error} Wheels were wanted for Python {target.python} on {target.machine} with the C library "
+            f"{target.glibc}: not every package has one; where the board's is newer, name it by --glibc."
+        ) from error
+
+
+def _check_origin(release: Reference, subject: Subject, origin: Origin) -> None:
+    """Refuse what another profile has published under the same name since."""
+    if reasons := differences(subject.record, origin.settings):
+        raise BundleNotMade(
+            f"{release} is {subject.record.version} and not of the profile {origin.profile}: {'; '.join(reasons)}. "
+            f"Build that profile (make build PROFILE={origin.profile}), or name the release that is meant "
+            "(RELEASE=REF, --release REF)."
+        )
 
 
 def _made(folder: Path) -> Path:

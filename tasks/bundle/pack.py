@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import tarfile
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 from artifacts.digest import digest_file
-from artifacts.errors import NoSpace
+from artifacts.errors import NoSpace, StoreNotWritable
 from artifacts.files import FILE_MODE, free_bytes, staged, storage_errors
 from tasks.bundle.manifest import NAME, BundledFile, Manifest, check_names, encoded
 from tasks.errors import BundleNotMade
 
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
 _BLOCK = 512
+
+
+class Packed(NamedTuple):
+    """A file that was written.
+
+    Attributes:
+        size: In bytes.
+        digest: Of all of it.
+    """
+
+    size: int
+    digest: str
 
 
 def listed(files: Mapping[str, Path]) -> tuple[BundledFile, ...]:
@@ -50,13 +67,16 @@ def checked_target(target: Path) -> Path:
     target = target.absolute()
     if target.is_dir():
         raise BundleNotMade(f"{target} is a folder: name a file for the bundle.")
-    with storage_errors(target.parent):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=target.parent):
-            return target
+    try:
+        with storage_errors(target.parent):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=target.parent):
+                return target
+    except FileNotFoundError as error:  # what /proc says of a new file
+        raise StoreNotWritable(target.parent, error.strerror or str(error)) from error
 
 
-def pack(manifest: Manifest, files: Mapping[str, Path], target: Path) -> int:
+def pack(manifest: Manifest, files: Mapping[str, Path], target: Path) -> Packed:
     """Write a bundle under a temporary name, and rename it when it is whole. Equal contents give equal bytes.
 
     Args:
@@ -65,7 +85,7 @@ def pack(manifest: Manifest, files: Mapping[str, Path], target: Path) -> int:
         target: The file to make; one that is there is replaced.
 
     Returns:
-        Its size in bytes.
+        What was written.
 
     Raises:
         NoSpace: The disk cannot hold it.
@@ -78,12 +98,24 @@ def pack(manifest: Manifest, files: Mapping[str, Path], target: Path) -> int:
         free = free_bytes(target.parent)
         if free is not None and free < needed:
             raise NoSpace(target, free)
-        with part.open("wb") as stream:
+        with _Hashed(io.FileIO(part, "wb")) as stream:
             _write(stream, manifest, files, head)
-            return stream.tell()
+            return Packed(stream.tell(), "sha256:" + stream.hasher.hexdigest())
 
 
-def _write(stream: io.BufferedWriter, manifest: Manifest, files: Mapping[str, Path], head: bytes) -> None:
+class _Hashed(io.BufferedWriter):
+    """A file that is hashed as it is written, from its begin to its end: reading gigabytes again takes its time."""
+
+    def __init__(self, raw: io.RawIOBase) -> None:
+        super().__init__(raw)
+        self.hasher = hashlib.sha256()
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        self.hasher.update(data)
+        return super().write(data)
+
+
+def _write(stream: IO[bytes], manifest: Manifest, files: Mapping[str, Path], head: bytes) -> None:
     with tarfile.open(fileobj=stream, mode="w", format=tarfile.GNU_FORMAT) as tar:
         tar.addfile(_member(NAME, len(head)), io.BytesIO(head))
         for one in manifest.files:

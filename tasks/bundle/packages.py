@@ -13,6 +13,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,13 +22,17 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 from packaging.version import Version
 
 from artifacts.environment import for_programs
-from artifacts.files import locked
 from settings.locations import PROJECT, scrubbed
+from tasks.bundle.lock import alone
 from tasks.errors import BundleNotMade
 from tasks.toolchain.installer import PYTHON, Installer, uv_environment
 
 TIMEOUT_S = 3600.0
 DEVICE_GLIBC = "2.17"
+GLIBCS = ("2.17", "2.28", *(f"2.{minor}" for minor in range(31, 41)))
+"""The C libraries that uv can be told, oldest first."""
+PYTHONS = tuple(f"3.{minor}" for minor in range(8, 16))
+"""The Pythons that a device bundle may be for, oldest first."""
 _SAID_LINES = 6
 _SCRATCH = ".fetching"
 # What zipfile raises of bytes that are no archive, or of one that was cut or changed anywhere.
@@ -52,8 +57,8 @@ class Target(NamedTuple):
 
     @property
     def platform(self) -> str:
-        """The target as uv names it."""
-        return f"{self.machine}-manylinux_{self.glibc.replace('.', '_')}"
+        """The target as uv names it: with the newest C library of those it knows that is not newer."""
+        return f"{self.machine}-manylinux_{nearest_glibc(self.glibc).replace('.', '_')}"
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -71,13 +76,21 @@ class Target(NamedTuple):
         return root / f"{purpose}-{self.python}-{self.machine}-glibc{self.glibc}"
 
 
-def resolved_pins(requirements: Iterable[str], constraints: Iterable[str], target: Target) -> tuple[str, ...]:
+def nearest_glibc(version: str) -> str:
+    """Return the newest C library that uv can be told and that is not newer than another; else the oldest."""
+    return max((one for one in GLIBCS if Version(one) <= Version(version)), key=Version, default=GLIBCS[0])
+
+
+def resolved_pins(
+    requirements: Iterable[str], constraints: Iterable[str], target: Target, *, wheels_only: bool = False
+) -> tuple[str, ...]:
     """Let uv choose versions for a Python and a machine that need not be these.
 
     Args:
         requirements: What is wanted.
         constraints: Exact versions of some packages.
         target: For what.
+        wheels_only: Choose no version that would have to be built, even where it is newer.
 
     Returns:
         All that it takes, as `name==version`.
@@ -92,6 +105,7 @@ def resolved_pins(requirements: Iterable[str], constraints: Iterable[str], targe
         (folder / "bounds.txt").write_text(bounds + "\n")
         command = [uv.find_uv_bin(), "pip", "compile", "--quiet", "--no-header", "--no-annotate", "--no-emit-index-url"]
         command += ["--python-version", target.python, "--python-platform", target.platform]
+        command += ["--only-binary", ":all:"] if wheels_only else []
         command += ["--constraint", str(folder / "bounds.txt"), str(folder / "asked.in")]
         lines = _run(command).splitlines()
     return tuple(pin[0] for line in lines if (pin := _PIN.match(line)))
@@ -209,12 +223,17 @@ def device_wheel(folder: Path) -> Path:
 
 def _collected(command: Sequence[str], pins: Sequence[str], folder: Path) -> dict[str, Path]:
     """Let a command that ends in the name of an option bring what is missing into a folder."""
-    with locked(folder.with_name(f"{folder.name}.lock")):
-        folder.mkdir(parents=True, exist_ok=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with alone(folder.with_name(f"{folder.name}.lock")):
+        folder.mkdir(exist_ok=True)
         for damaged in (path for path in folder.glob("*.whl") if not _is_whole(path)):
             damaged.unlink()
-        if missing := [pin for pin in pins if wheel_of(pin, _names(folder)) is None]:
-            _fetch(command, missing, folder)
+        try:
+            if missing := [pin for pin in pins if wheel_of(pin, _names(folder)) is None]:
+                _fetch(command, missing, folder)
+        finally:
+            with suppress(OSError):  # what holds wheels stays
+                folder.rmdir()
         found = {pin: wheel_of(pin, _names(folder)) for pin in pins}
     if absent := [pin for pin, name in found.items() if name is None]:
         raise BundleNotMade(f"pip left no wheel of {', '.join(absent[:5])} in {folder}.")

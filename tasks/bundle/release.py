@@ -16,8 +16,12 @@ from artifacts.layout_tags import changes_for, signature_tag
 from artifacts.oci import MAX_MANIFEST_BYTES, Built, check_title, read_index, read_manifest
 from artifacts.reference import Reference
 from artifacts.registry import Registry, open_registry
+from artifacts.release import PreprocessSpec, ReleaseRecord
 from artifacts.strict_json import decoded
+from settings.model import Settings
+from settings.sections import PreprocessSettings
 from tasks.errors import BundleRefused
+from tasks.release_record import network_text
 from tasks.signing import Subject, subject_at
 
 EXPECTED = "expected.json"
@@ -75,6 +79,24 @@ def copy_release(reference: Reference, folder: Path) -> Subject:
     if signature is not None:
         LayoutPlace(root).write(signature_tag(subject.digest), signature)
     return subject
+
+
+def differences(record: ReleaseRecord, settings: Settings) -> list[str]:
+    """Say in what a release cannot come of some settings: several profiles publish under one name.
+
+    Args:
+        record: The release's.
+        settings: The profile's.
+
+    Returns:
+        Each as words; empty where nothing speaks against it.
+    """
+    facts = [
+        ("network", record.network, network_text(settings)),
+        ("input", _size(record.preprocess), _size(settings.preprocess)),
+        ("kind", _kind(record.demonstration), _kind(settings.demonstration)),
+    ]
+    return [f"its {what} is {found} and not {wanted}" for what, found, wanted in facts if found != wanted]
 
 
 def layout_files(folder: Path) -> dict[str, Path]:
@@ -146,6 +168,14 @@ def read_expected(path: Path) -> dict[str, str]:
         raise BundleRefused(path, [error.strerror or "it cannot be read"]) from error
     except ValueError as error:
         raise BundleRefused(path, [f"it does not say which bmodels are expected: {error}"]) from error
+
+
+def _size(preprocess: PreprocessSpec | PreprocessSettings) -> str:
+    return f"{preprocess.width} x {preprocess.height}"
+
+
+def _kind(demonstration: bool) -> str:
+    return "a demonstration" if demonstration else "a model for use"
 
 
 def _checked(name: str) -> str:

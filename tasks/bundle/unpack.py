@@ -9,14 +9,15 @@ from __future__ import annotations
 import hashlib
 import tarfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, NamedTuple
 
 from artifacts.digest import CHUNK_BYTES
-from artifacts.errors import NoSpace
-from artifacts.files import free_bytes, locked, storage_errors
+from artifacts.errors import NoSpace, StoreNotWritable
+from artifacts.files import free_bytes, storage_errors
 from tasks.bundle.folder import Folder, check_folder
+from tasks.bundle.lock import alone
 from tasks.bundle.manifest import MAX_BYTES, NAME, BundledFile, Host, Manifest, parse, unfit
 from tasks.errors import BundleRefused
 
@@ -41,11 +42,13 @@ class Unpacked(NamedTuple):
 
     Attributes:
         manifest: The bundle's.
-        written: How many files were written; the others were there already.
+        written: How many files were put in their place; the others were there already.
+        read: How many were read from the bundle; the others were hashed where they were.
     """
 
     manifest: Manifest
     written: int
+    read: int
 
 
 def unpack(path: Path, folder: Path, kind: str, host: Host) -> Unpacked:
@@ -70,11 +73,10 @@ def unpack(path: Path, folder: Path, kind: str, host: Host) -> Unpacked:
     with _opened(path) as tar:
         manifest = _manifest(tar, path)
         if reasons := unfit(manifest, kind, host):
-            raise BundleRefused(path, reasons, _OTHER_MACHINE)
+            raise BundleRefused(path, reasons, _advice(path, manifest, kind))
         with storage_errors(folder):
             folder = check_folder(folder)
-            folder.mkdir(parents=True, exist_ok=True)
-            with locked(folder.with_name(f"{folder.name}.lock")):
+            with _made(folder), alone(folder.with_name(f"{folder.name}.lock")):
                 return _unpacked(tar, path, Folder(folder, manifest))
 
 
@@ -90,15 +92,42 @@ def read_manifest(path: Path) -> Manifest:
 
 def _unpacked(tar: tarfile.TarFile, path: Path, folder: Folder) -> Unpacked:
     try:
-        _read(tar, path, folder)
+        read = _read(tar, path, folder)
         folder.switch()
     finally:
         folder.tidy()
-    return Unpacked(folder.manifest, len(folder.missing))
+    return Unpacked(folder.manifest, len(folder.missing), read)
 
 
-def _read(tar: tarfile.TarFile, path: Path, folder: Folder) -> None:
-    """Go through the whole bundle, and stage what is not in the folder yet."""
+@contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """Make a folder and those above it; those of them that are empty in the end are removed again."""
+    new = [one for one in (folder, *folder.parents) if not one.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileNotFoundError as error:
+        # What /proc says of a new folder; it would be taken for the bundle that is missing.
+        raise StoreNotWritable(folder, error.strerror or str(error)) from error
+    try:
+        yield
+    finally:
+        for one in new:
+            with suppress(OSError):
+                one.rmdir()
+
+
+def _advice(path: Path, manifest: Manifest, kind: str) -> str:
+    if manifest.kind == kind or manifest.kind != "device":
+        return _OTHER_MACHINE
+    python = manifest.pythons.get("device", "3")
+    return (
+        f"It is unpacked on the board itself: mkdir bundle && tar -xf {path.name} -C bundle && "
+        f"python{python} bundle/install.py"
+    )
+
+
+def _read(tar: tarfile.TarFile, path: Path, folder: Folder) -> int:
+    """Go through the whole bundle, stage what is not in the folder yet, and return how many files that were."""
     coming = set(folder.stage())
     needed, free = sum(one.size for one in coming), free_bytes(folder.path)
     if free is not None and free < needed:
@@ -113,6 +142,7 @@ def _read(tar: tarfile.TarFile, path: Path, folder: Folder) -> None:
             _take(tar, member, one, path, folder.staged(one))
     if (member := _next(tar, path)) is not None:
         raise BundleRefused(path, [f"it holds {member.name[:80]!r}, which its manifest does not list"])
+    return len(coming)
 
 
 @contextmanager

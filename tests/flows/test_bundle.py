@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import signal
 import subprocess
@@ -11,17 +12,23 @@ from pathlib import Path
 
 import pytest
 
+from artifacts.digest import digest_file
 from artifacts.reference import Reference, parse_reference
+from artifacts.registry import open_registry
 from flows import bundle
 from flows.bundle import run_bundle
 from flows.stopping import SIGNALS
 from flows.unbundle import run_unbundle
 from settings.model import Settings
+from tasks.bundle.make import Made, Origin
 from tasks.bundle.manifest import Manifest, this_host
-from tasks.bundle.pack import listed, pack
+from tasks.bundle.pack import Packed, listed, pack
 from tasks.bundle.release import expected_text
+from tasks.bundle.unpack import read_manifest
 from tasks.errors import BundleNotMade
+from tasks.signing import subject_at
 from tests.artifacts.layouts import publish
+from tests.tasks.bundle.pythons import older_python
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,15 +50,49 @@ def test_a_machine_that_has_nothing_but_python_unpacks_a_bundle(file: Path, tmp_
     command = [sys.executable, "-S", "-m", "flows.unbundle", str(file), "--to", str(tmp_path / "out")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env={"PATH": "/usr/bin"})
     assert done.returncode == 0, done.stderr
-    assert "1 written" in done.stdout
+    assert "1 read from it" in done.stdout and "already" not in done.stdout
     assert (tmp_path / "out" / "profile.toml").is_file()
 
 
-def test_a_bundle_that_is_refused_is_one_paragraph(
+def test_a_device_bundle_is_refused_with_what_to_do_on_the_board(
     file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run_unbundle([str(file), "--to", str(tmp_path / "out"), "--kind", "device"]) == 1
-    assert capsys.readouterr().err.count("\n") == 1
+    files = {"a": tmp_path / "source"}
+    manifest = read_manifest(file)._replace(kind="device", pythons={"device": "3.8"}, files=listed(files))
+    pack(manifest, files, tmp_path / "device.tar")
+    assert run_unbundle([str(tmp_path / "device.tar"), "--to", str(tmp_path / "out")]) == 1
+    said = capsys.readouterr().err
+    assert "mkdir bundle && tar -xf device.tar -C bundle && python3.8 bundle/install.py" in said
+    assert "PYTHON=" not in said and said.count("\n") == 1
+
+
+def test_what_was_not_read_from_a_bundle_is_not_called_sound(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = [str(file), "--to", str(tmp_path / "out")]
+    assert run_unbundle(asked) == 0
+    data = file.read_bytes()
+    file.write_bytes(data.replace(b'extends = "sample"', b'extends = "simple"'))
+    capsys.readouterr()
+    assert run_unbundle(asked) == 0
+    said = capsys.readouterr().out
+    assert "0 read from it" in said and "1 were there already and not read from it again" in said
+    assert "as they were packed" not in said
+
+
+def test_places_that_cannot_be_written_are_told_without_the_systems_words(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_unbundle([str(file), "--to", "/proc/x"]) == 1
+    assert run_bundle(["device", "--output", "/proc/x.tar"]) == 1
+    assert run_bundle(["device", "--output", "/proc/x/y.tar"]) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 3
+    assert all(line.startswith("error: Cannot write below /proc") for line in said)
+    (tmp_path / "loop").symlink_to("loop")
+    assert run_unbundle([str(file), "--to", str(tmp_path / "loop" / "x")]) == 1
+    assert run_unbundle([str(file), "--to", "x" * 300]) == 1
+    assert capsys.readouterr().err.count("it is no folder for a bundle") == 2
 
 
 def test_a_build_that_made_other_bmodels_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,15 +129,34 @@ def test_a_build_is_compared_where_its_profile_publishes(
 def test_a_device_bundle_is_of_the_release_of_its_profile(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
-    def noted(release: Reference, *_: object) -> None:
-        asked.append(str(release))
+    def noted(release: Reference, *_: object, origin: Origin | None) -> None:
+        asked.append(f"{release} of {origin and origin.profile}")
         raise BundleNotMade("enough")
 
     monkeypatch.setattr(bundle, "device_bundle", noted)
     for arguments in ([], ["--profile", "coco-dla34"], ["--release", "oci:x:1"]):
         assert run_bundle(["device", *arguments]) == 1
     here = Path.cwd() / "build" / "registry"
-    assert asked == [f"oci:{here / 'centernet'}:latest", f"oci:{here / 'centernet-dla34'}:latest", "oci:x:1"]
+    assert asked == [
+        f"oci:{here / 'centernet'}:latest of sample",
+        f"oci:{here / 'centernet-dla34'}:latest of coco-dla34",
+        "oci:x:1 of None",
+    ]
+
+
+def test_what_was_packed_is_told_with_what_to_note(
+    file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    published = publish(tmp_path / "registry")
+    with open_registry(parse_reference(f"oci:{tmp_path / 'registry'}")) as registry:
+        subject = subject_at(registry, "1.0.0")
+    made = Made(read_manifest(file), Packed(file.stat().st_size, digest_file(file)), subject)
+    monkeypatch.setattr(bundle, "device_bundle", lambda *_, **__: made)
+    assert run_bundle(["device", "--release", "oci:x:1", "--output", str(file)]) == 0
+    said = capsys.readouterr().out
+    assert f"SHA-256 of the file: {hashlib.sha256(file.read_bytes()).hexdigest()}\n" in said
+    last = said.splitlines()[-1]
+    assert last.startswith(f"it holds centernet 1.0.0, {published.digest}. A demonstration")
 
 
 @pytest.mark.parametrize(
@@ -204,8 +264,35 @@ def opened_by_both(fifo: Path, timeout_s: float = 30.0) -> int:
         time.sleep(0.02)
 
 
-def test_a_python_or_machine_that_no_wheel_is_for_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
-    for wrong in (["--python", "3"], ["--machine", "vax"], ["--glibc", "new"]):
-        with pytest.raises(SystemExit) as caught:
-            run_bundle(["device", *wrong])
-        assert caught.value.code == 2
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (["--python", "3"], "'3' is none of 3.8, 3.9,"),
+        (["--python", "3.7"], "is none of 3.8, 3.9,"),
+        (["--python", "3.99"], "is none of 3.8, 3.9,"),
+        (["--machine", "vax"], "neither aarch64 nor x86_64"),
+        (["--glibc", "new"], "such as 2.31"),
+        (["--glibc", "2"], "such as 2.31"),
+        (["--glibc", "9.9"], "such as 2.31"),
+        (["--glibc", "1.0"], "such as 2.31"),
+        (["--glibc", "2.5"], "older than 2.17"),
+        (["--glibc", "2.27"], "not newer than the board's, 2.17"),
+        (["--glibc", "2.99"], "not newer than the board's, 2.40"),
+    ],
+)
+def test_a_python_or_machine_that_no_wheel_is_for_is_wrong_usage(
+    wrong: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run_bundle(["device", *wrong])
+    assert caught.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("version", ["3.8", "3.9", "3.10"])
+def test_an_older_python_is_told_in_place_of_a_traceback(file: Path, version: str) -> None:
+    python = older_python(version)
+    command = [python, "-m", "flows.unbundle", str(file), "--to", str(file.parent / "out")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert f"this is {version}. " in done.stderr and done.stderr.count("\n") == 1

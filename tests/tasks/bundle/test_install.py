@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from tasks.bundle import install
+from tasks.bundle.board import damaged, target_of, unfit
 from tasks.bundle.make import INSTALLER
 from tasks.bundle.manifest import NAME, Manifest
 from tasks.bundle.pack import listed, pack
 from tasks.bundle.unpack import read_manifest
+from tests.tasks.bundle.pythons import older_python
 from tests.tasks.bundle.wheels import wheel
 
 HERE = f"{sys.version_info[0]}.{sys.version_info[1]}"
@@ -31,7 +32,7 @@ def board(tmp_path: Path) -> Path:
     files = {
         f"wheels/{WHEEL}": ours,
         f"wheels/{DEPENDENCY}": wheel(tmp_path, DEPENDENCY),
-        INSTALLER.name: INSTALLER,
+        **INSTALLER,
     }
     manifest = Manifest(
         "device", "0.0.1", "centernet:1.0.0", "", platform.machine(), "2.17", {"device": HERE}, listed(files)
@@ -138,25 +139,95 @@ def test_a_list_that_cannot_be_used_is_one_message(
 def test_a_bundle_for_another_board_is_not_installed(board: Path) -> None:
     facts = json.loads((board / NAME).read_text())
     other = facts | {"machine": "riscv64", "pythons": {"device": "3.7"}, "glibc": "9.9", "kind": "build"}
-    reasons = install.unfit(other)
+    reasons = unfit(other)
     assert len(reasons) == 4
-    assert install.unfit(facts) == []
+    assert unfit(facts) == []
 
 
 def test_what_is_missing_is_told(board: Path) -> None:
     (board / "wheels" / WHEEL).unlink()
-    assert install.damaged(json.loads((board / NAME).read_text()), board) == [f"wheels/{WHEEL} is missing"]
+    assert damaged(json.loads((board / NAME).read_text()), board) == [f"wheels/{WHEEL} is missing"]
 
 
 def test_both_readers_of_a_device_bundle_say_the_same_of_it(board: Path) -> None:
     manifest = read_manifest(board.parent / "device.tar")
     assert manifest.kind == "device"
-    assert [one.name for one in manifest.files] == ["install.py", f"wheels/{WHEEL}", f"wheels/{DEPENDENCY}"]
+    assert [one.name for one in manifest.files] == ["board.py", "install.py", f"wheels/{WHEEL}", f"wheels/{DEPENDENCY}"]
 
 
 def test_the_installer_is_written_for_the_oldest_python_of_a_board() -> None:
-    source = INSTALLER.read_text()
-    tree = ast.parse(source, feature_version=(3, 8))
-    modules = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-    modules |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert modules <= set(sys.stdlib_module_names)
+    for path, version in ((INSTALLER["board.py"], (3, 8)), (INSTALLER["install.py"], (3, 0))):
+        tree = ast.parse(path.read_text(), feature_version=version)
+        modules = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+        modules |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+        assert modules <= set(sys.stdlib_module_names)
+    # What Python 2 and 3.6 do not read, and the parser of today lets pass: none of it is in the part that they run.
+    newer = (ast.JoinedStr, ast.AnnAssign, ast.NamedExpr)
+    assert not [node for node in ast.walk(tree) if isinstance(node, newer)]
+    assert not [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.returns]
+    assert "__future__" not in modules and "pathlib" not in modules
+
+
+@pytest.mark.parametrize("version", ["2.7", "3.6", "3.7"])
+def test_a_python_that_is_too_old_is_told_which_one_is_meant(board: Path, version: str) -> None:
+    done = subprocess.run(
+        [older_python(version), str(board / "install.py")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    said = f"error: nothing was installed: the bundle was made for Python {HERE}, this is {version}\n"
+    assert done.stderr == said
+    (board / NAME).write_text("{")
+    done = subprocess.run(
+        [older_python(version), str(board / "install.py")], capture_output=True, text=True, check=False
+    )
+    assert f"made for Python 3.8 or newer, this is {version}\n" in done.stderr
+
+
+def test_an_installer_without_its_other_half_is_told(board: Path) -> None:
+    (board / "board.py").unlink()
+    done = run_installer(board, board.parent / "installed")
+    assert done.returncode == 1
+    assert "board.py is missing" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_help_is_the_installers_own_and_installs_nothing(board: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(board / "install.py"), "--help"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0
+    assert done.stdout.startswith("usage: ") and "--target FOLDER" in done.stdout
+    assert "installed." not in done.stdout
+
+
+def test_only_what_is_there_is_called_installed(board: Path, tmp_path: Path) -> None:
+    command = [sys.executable, str(board / "install.py"), "--target", str(tmp_path / "installed")]
+    dry = subprocess.run([*command, "--dry-run"], capture_output=True, text=True, check=False)
+    assert dry.returncode == 0, dry.stderr
+    assert "nothing was installed, because of --dry-run" in dry.stdout and "installed. " not in dry.stdout
+    root = [sys.executable, str(board / "install.py"), "--root", str(tmp_path / "root"), "--ignore-installed"]
+    elsewhere = subprocess.run(root, capture_output=True, text=True, check=False)
+    assert elsewhere.returncode == 0, elsewhere.stderr
+    assert "does not find centernet-sophon-device 0.0.1" in elsewhere.stdout and "installed. " not in elsewhere.stdout
+    there = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert there.returncode == 0, there.stderr
+    pull = f"PYTHONPATH={tmp_path / 'installed'} {sys.executable} -m inference pull"
+    assert "installed. " in there.stdout and pull in there.stdout
+
+
+def test_a_pip_that_does_nothing_is_no_installation(board: Path, tmp_path: Path) -> None:
+    (tmp_path / "pip.py").write_text("")
+    done = subprocess.run(
+        [sys.executable, str(board / "install.py")],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(tmp_path)},
+    )
+    assert done.returncode == 1
+    assert "does not find centernet-sophon-device 0.0.1" in done.stderr and "installed. " not in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [["--target", "/x"], ["--target=/x"], ["-t", "/x"], ["-t/x"], ["--user", "-t/x"]])
+def test_the_folder_that_pip_is_told_is_looked_into(arguments: list[str]) -> None:
+    assert target_of(arguments) == Path("/x")
+    assert target_of(["--user"]) is None

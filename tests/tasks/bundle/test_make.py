@@ -12,14 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from artifacts.digest import digest_file
 from artifacts.reference import parse_reference
 from settings.load import load_settings
 from tasks.bundle import make, packages
 from tasks.bundle.inputs import PROFILE
-from tasks.bundle.make import build_bundle, device_bundle
+from tasks.bundle.make import Origin, build_bundle, device_bundle
 from tasks.bundle.manifest import this_host
 from tasks.bundle.packages import Target
-from tasks.bundle.release import EXPECTED, expected_of, read_expected
+from tasks.bundle.release import EXPECTED, differences, expected_of, read_expected
 from tasks.bundle.unpack import unpack
 from tasks.errors import BundleNotMade, BundleRefused
 from tasks.toolchain.installer import PYTHON
@@ -76,7 +77,7 @@ def test_a_bundle_of_the_sample_is_what_a_build_elsewhere_takes(index: Index, tm
     beside = parse_reference(f"oci:{tmp_path / 'registry'}@{published.digest}")
     target = tmp_path / "new" / "bundle.tar"
     made = build_bundle(load_settings(environ={}), "sample", workspace_in(tmp_path), target, beside=beside)
-    assert made.size == target.stat().st_size
+    assert made.file == (target.stat().st_size, digest_file(target))
     done = unpack(target, tmp_path / "there", "build", this_host())
     assert done.manifest == made.manifest
     assert {one.name for one in made.manifest.files} == {
@@ -175,3 +176,34 @@ def test_what_this_machine_collected_before_its_c_library_was_replaced_is_left(
         monkeypatch.setattr(make, "this_host", lambda glibc=glibc: host._replace(glibc=glibc))
         build_bundle(load_settings(environ={}), "sample", workspace_in(tmp_path), tmp_path / f"{glibc}.tar")
     assert index.asked.count("--wheel-dir") == 4
+
+
+def test_a_release_of_another_profile_is_refused_before_packages_are_fetched(index: Index, tmp_path: Path) -> None:
+    publish(tmp_path / "registry")  # of 512 x 512, a demonstration
+    release, target = parse_reference(f"oci:{tmp_path / 'registry'}:1.0.0"), Target("3.8", "aarch64")
+    coco = Origin("coco", load_settings("coco", environ={}))
+    with pytest.raises(BundleNotMade, match=r"not of the profile coco: .*dlav0_34 x1; .*demonstration.*PROFILE=coco"):
+        device_bundle(release, target, tmp_path / "device.tar", origin=coco)
+    with pytest.raises(BundleNotMade, match="512 x 512 and not 256 x 256"):
+        sample = Origin("sample", load_settings(environ={}))
+        device_bundle(release, target, tmp_path / "device.tar", origin=sample)
+    assert index.asked == []
+    own = record().model_copy(update={"network": "dlav0_34 x1", "demonstration": False})
+    assert differences(own, coco.settings) == []
+
+
+def test_a_board_gets_no_version_that_would_have_to_be_built(
+    index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(tmp_path / "registry")
+    release, target = parse_reference(f"oci:{tmp_path / 'registry'}:1.0.0"), Target("3.8", "aarch64", "2.17")
+
+    def refused(command: list[str]) -> str:
+        if "compile" not in command:
+            return index(command)
+        assert command[command.index("--only-binary") + 1] == ":all:"
+        raise BundleNotMade("no such wheel.")
+
+    monkeypatch.setattr(packages, "_run", refused)
+    with pytest.raises(BundleNotMade, match=r"Python 3.8 on aarch64 with the C library 2.17: .* --glibc"):
+        device_bundle(release, target, tmp_path / "device.tar")

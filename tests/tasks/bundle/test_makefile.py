@@ -126,3 +126,15 @@ def test_no_setting_of_this_machines_installers_reaches_them(checkout: Path, how
 def test_without_a_bundle_those_settings_are_left_alone(checkout: Path) -> None:
     done = make(checkout, "environment", **LEFT_OVER)
     assert all(f"{name}={value}" in done.stdout.splitlines() for name, value in LEFT_OVER.items())
+
+
+@pytest.mark.parametrize("python", ["python3.8", "/usr/bin/python3.8", "3", ""])
+def test_a_program_in_the_place_of_the_boards_version_is_refused_at_once(checkout: Path, python: str) -> None:
+    done = make(checkout, "-n", "device-bundle", f"PYTHON={python}")
+    assert done.returncode == 2
+    assert "make device-bundle PYTHON=3.8" in done.stderr and done.stdout == ""
+
+
+def test_the_boards_version_is_handed_on_and_a_python_of_the_environment_is_not(checkout: Path) -> None:
+    assert " --python 3.9 " in make(checkout, "-n", "device-bundle", "PYTHON=3.9").stdout
+    assert " --python 3.8 " in make(checkout, "-n", "device-bundle", PYTHON="python3.12").stdout

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import os
+import re
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
 import pytest
+import uv
 
 from tasks.bundle import packages
-from tasks.bundle.packages import Target, collect_for, collect_here, wheel_of
+from tasks.bundle.packages import GLIBCS, Target, collect_for, collect_here, wheel_of
 from tasks.errors import BundleNotMade
 from tests.tasks.bundle.wheels import Index, wheel
 
@@ -167,3 +170,26 @@ def test_a_program_that_fails_is_told_by_its_last_words_without_noise_and_passwo
     assert "secret" not in str(caught.value)
     assert "ignored" not in str(caught.value)
     assert str(tmp_path) not in str(caught.value)
+
+
+def test_packages_that_cannot_be_had_leave_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(command: object) -> str:
+        raise BundleNotMade("no such package")
+
+    monkeypatch.setattr(packages, "_run", refused)
+    with pytest.raises(BundleNotMade):
+        collect_for(["b==2"], Target("3.8", "aarch64"), tmp_path / "kept")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_c_libraries_are_those_that_uv_can_be_told() -> None:
+    command = [uv.find_uv_bin(), "pip", "compile", "--no-config", "--python-platform", "none", "-"]
+    done = subprocess.run(command, input="", capture_output=True, text=True, check=False)
+    for machine in ("aarch64", "x86_64"):
+        known = re.findall(rf"{machine}-manylinux_([0-9_]+)", done.stderr)
+        assert tuple(one.replace("_", ".") for one in known) == GLIBCS
+
+
+@pytest.mark.parametrize(("glibc", "asked"), [("2.41", "2_40"), ("2.36", "2_36"), ("2.27", "2_17"), ("2.5", "2_17")])
+def test_uv_is_told_a_c_library_that_it_knows(glibc: str, asked: str) -> None:
+    assert Target("3.11", "x86_64", glibc).platform == f"x86_64-manylinux_{asked}"

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import tarfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -228,9 +229,9 @@ def test_members_that_are_not_those_of_the_manifest_are_refused(
     tmp_path: Path, members: list[tuple[tarfile.TarInfo, bytes]], said: str
 ) -> None:
     refused(written(tmp_path / "t", manifest_of(entries(PLAIN)), members), tmp_path / "out", said)
-    assert {path.name for path in (tmp_path / "out").iterdir()} <= {STAGING}  # nothing under the name it was to have
+    assert {path.name for path in (tmp_path / "out").glob("*")} <= {STAGING}  # nothing under the name it was to have
     assert set(contents_of(tmp_path / "out").values()) <= set(PLAIN.values())
-    assert {path.name for path in tmp_path.iterdir()} <= {"t", "out", "out.lock"}
+    assert {path.name for path in tmp_path.iterdir()} <= {"t", "out"}
 
 
 def test_a_name_in_the_manifest_that_leads_out_is_refused(tmp_path: Path) -> None:
@@ -281,3 +282,43 @@ def test_a_disk_that_is_too_small_is_told_before_anything_is_written(
     with pytest.raises(NoSpace):
         unpack(path, tmp_path / "out", "build", HOST)
     assert contents_of(tmp_path / "out") == {}
+
+
+def test_a_refused_bundle_leaves_no_empty_folder_and_no_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path / "t", manifest_of(entries(PLAIN)), [plain("a", b"other")])
+    refused(path, tmp_path / "new" / "out", "other bytes")
+    (tmp_path / "out").mkdir()  # the user's own
+    refused(path, tmp_path / "out", "other bytes")
+    with monkeypatch.context() as patched:
+        patched.setattr(unpacking, "free_bytes", lambda folder: 0)
+        with pytest.raises(NoSpace):
+            unpack(path, tmp_path / "full", "build", HOST)
+    assert {one.name for one in tmp_path.iterdir()} == {"t", "out"}
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_two_that_unpack_at_once_take_turns_and_leave_no_lock(tmp_path: Path) -> None:
+    path, out = bundle(tmp_path), tmp_path / "out"
+    with ThreadPoolExecutor() as pool:
+        done = list(pool.map(lambda _: unpack(path, out, "build", HOST), range(8)))
+    assert sorted(one.written for one in done) == [0] * 7 + [len(CONTENTS)]
+    assert contents_of(out) == CONTENTS
+    assert not (tmp_path / "out.lock").exists()
+
+
+def test_a_bundle_that_was_killed_while_its_list_was_written_is_unpacked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, out = bundle(tmp_path), tmp_path / "out"
+
+    def killed(target: Path, data: bytes) -> None:
+        (target.parent / f".{target.stem}.0123456789ab.part.json").write_bytes(data[:9])  # as a kill leaves it
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("tasks.bundle.folder.atomic_write", killed)
+        with pytest.raises(KeyboardInterrupt):
+            unpack(path, out, "build", HOST)
+    unpack(path, out, "build", HOST)
+    assert contents_of(out) == CONTENTS
+    assert not (out / STAGING).exists()
