@@ -14,6 +14,7 @@ from artifacts.digest import hex_of
 from artifacts.environment import shut_to_others
 from artifacts.errors import ArtifactError, BadReference
 from artifacts.reference import parse_reference
+from artifacts.standard_output import ended
 from flows.command import DONE, FAILED, WRONG_USAGE, add_settings, release_of
 from flows.preflight import workspace_of
 from flows.stopping import Stopped, ended_by_signals
@@ -163,4 +164,4 @@ def _add_release(parser: argparse.ArgumentParser) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_bundle(sys.argv[1:]))
+    sys.exit(ended(run_bundle, sys.argv[1:]))

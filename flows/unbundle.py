@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from artifacts.errors import ArtifactError
+from artifacts.standard_output import ended
 from flows.stopping import Stopped, ended_by_signals
 from tasks.bundle.manifest import this_host
 from tasks.bundle.unpack import Unpacked, unpack
@@ -58,4 +59,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(run_unbundle(sys.argv[1:]))
+    sys.exit(ended(run_unbundle, sys.argv[1:]))
