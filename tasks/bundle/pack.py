@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import tarfile
 import tempfile
 from collections.abc import Mapping
@@ -94,7 +95,8 @@ def pack(manifest: Manifest, files: Mapping[str, Path], target: Path) -> Packed:
     """
     head = encoded(manifest)
     needed = sum(one.size + 3 * _BLOCK for one in manifest.files) + len(head) + 10 * _BLOCK
-    with storage_errors(target), staged(target) as part:
+    # Where the name is a link, what it leads to is written.
+    with storage_errors(target), staged(os.path.realpath(target)) as part:
         free = free_bytes(target.parent)
         if free is not None and free < needed:
             raise NoSpace(target, free)

@@ -40,3 +40,11 @@ def test_a_file_that_changes_while_it_is_packed_leaves_no_bundle(tmp_path: Path)
 def test_names_that_cannot_be_packed_are_told(tmp_path: Path) -> None:
     with pytest.raises(BundleNotMade, match="file and a folder"):
         listed({"a": tmp_path, "a/b": tmp_path})
+
+
+def test_a_bundle_under_a_link_is_written_where_it_leads(tmp_path: Path) -> None:
+    (tmp_path / "stick").mkdir()
+    link, behind = tmp_path / "bundle.tar", tmp_path / "stick" / "b.tar"
+    link.symlink_to(behind)
+    bundle(tmp_path)
+    assert link.is_symlink() and behind.is_file()
