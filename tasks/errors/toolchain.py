@@ -47,8 +47,9 @@ class WrongToolchain(ToolchainError):
 
     def __init__(self, named: str, command: str) -> None:
         super().__init__(
-            f"`toolchain.name` is {named}, which this command does not build with: nothing was started. Run {command}, or "
-            "set `toolchain.name` to the other compiler (docs/toolchains.md says which one for which chip)."
+            f"`toolchain.name` is {named}, which this command does not build with: nothing was started. Run "
+            f"{command}, or set `toolchain.name` to the other compiler (docs/toolchains.md says which one for which "
+            "chip)."
         )
 
 
