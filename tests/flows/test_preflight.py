@@ -11,6 +11,7 @@ import pytest
 
 from artifacts.errors import BadKey, NoSpace, StoreNotWritable
 from artifacts.store import ContentStore
+from flows.bisect import bisect
 from flows.bisect_command import run_bisect
 from flows.command import run_build
 from flows.nntc_command import run_build_nntc
@@ -171,3 +172,13 @@ def test_the_watch_as_a_flow_refuses_it_before_it_looks_too(tmp_path: Path, monk
     toolchain = settings.toolchain.model_copy(update={"name": "tpu-nntc"})
     with pytest.raises(WrongToolchain):
         look_and_rebuild(settings.model_copy(update={"toolchain": toolchain}))
+
+
+def test_the_search_as_a_flow_refuses_it_before_it_asks_the_index(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr("flows.bisect.index.between")
+    settings = settings_in(tmp_path)
+    toolchain = settings.toolchain.model_copy(update={"name": "tpu-nntc"})
+    with pytest.raises(WrongToolchain):
+        bisect.fn(settings.model_copy(update={"toolchain": toolchain}), "1.28.1", "1.30.2", ())
