@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict
 
 from flows.errors import NothingWorse
 from flows.investigate import investigate
+from flows.preflight import check_toolchain
 from flows.rebuild import with_compiler
 from flows.run_log import join_page
 from settings.model import Settings
@@ -81,10 +82,12 @@ def bisect(settings: Settings, good: str, bad: str, measures: Sequence[Measure])
         The first bad release.
 
     Raises:
+        WrongToolchain: The settings name a compiler whose releases are in no index.
         NothingWorse: The bad one is not worse.
         ToolchainError: The good or the bad one cannot be tried.
         IndexUnreachable: The package index, which knows what lies between, does not answer.
     """
+    check_toolchain(settings)
     join_page()
     releases = (good, *index.between(good, bad), bad)
     log.info("%d releases of the compiler from %s to %s", len(releases), good, bad)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from packaging.version import InvalidVersion
 
-from flows.command import DONE, FAILED, WRONG_USAGE, add_settings, carried_out, in_prefect, settings_of
+from flows.command import DONE, FAILED, WRONG_USAGE, add_settings, builds_with, carried_out, in_prefect, settings_of
 from flows.preflight import prepare
 from settings.matrix import MatrixRow
 from settings.model import Settings
@@ -38,7 +38,7 @@ def run_bisect(argv: Sequence[str]) -> int:
     except InvalidVersion as error:
         parser.error(f"{error}; a version is written such as 1.30.2")
     settings = settings_of(options)
-    if settings is None:
+    if settings is None or not builds_with(settings):
         return WRONG_USAGE
     reduced = only(settings, options.variant)
     if reduced is None:

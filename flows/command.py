@@ -14,11 +14,12 @@ from artifacts.errors import BadReference
 from artifacts.reference import Reference, parse_reference
 from flows import terminal
 from flows.errors import ServerLost
-from flows.preflight import prepare
+from flows.preflight import check_toolchain, prepare
 from flows.stopping import Stopped, leave, noted_signals, run_until_stopped
 from settings.errors import SettingsError
 from settings.load import load_settings
 from settings.model import Settings
+from tasks.errors import WrongToolchain
 from tasks.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ def run_build(argv: Sequence[str]) -> int:
     if options.settings:
         print(settings.describe())
         return DONE
+    if not builds_with(settings):
+        return WRONG_USAGE
     return carried_out("build", settings, lambda received: _build(settings, received, explain=options.explain))
 
 
@@ -73,6 +76,21 @@ def settings_of(options: argparse.Namespace, overrides: Sequence[str] = ()) -> S
     except SettingsError as error:
         print(error, file=sys.stderr)
         return None
+
+
+def builds_with(settings: Settings, toolchain: str = "tpu-mlir") -> bool:
+    """Tell whether the settings name the compiler that a command builds with; where they do not, that is said.
+
+    Args:
+        settings: Everything that a build is told.
+        toolchain: The compiler.
+    """
+    try:
+        check_toolchain(settings, toolchain)
+    except WrongToolchain as error:
+        print(error, file=sys.stderr)
+        return False
+    return True
 
 
 def release_of(options: argparse.Namespace) -> tuple[Settings, Reference] | None:

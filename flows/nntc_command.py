@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from flows.command import WRONG_USAGE, add_settings, carried_out, in_prefect, settings_of
+from flows.command import WRONG_USAGE, add_settings, builds_with, carried_out, in_prefect, settings_of
 from flows.nntc_folder import EVIDENCE, check_folder
 from flows.preflight import prepare
 from settings.model import Settings
@@ -24,7 +24,7 @@ def run_build_nntc(argv: Sequence[str]) -> int:
         stopped it.
     """
     settings = settings_of(_parser().parse_args(argv))
-    if settings is None:
+    if settings is None or not builds_with(settings, "tpu-nntc"):
         return WRONG_USAGE
     return carried_out("build", settings, lambda received: _build(settings, received))
 

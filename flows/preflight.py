@@ -46,8 +46,7 @@ def prepare(settings: Settings, *, toolchain: str = "tpu-mlir") -> Workspace:
         SourceUnavailable: Weights or annotations should be on this machine, and are not.
         ImagesMissing: A folder of images does not exist.
     """
-    if settings.toolchain.name != toolchain:
-        raise WrongToolchain(settings.toolchain.name, _COMMANDS[settings.toolchain.name])
+    check_toolchain(settings, toolchain)
     if settings.release.signing_key is not None:
         # It is used at the very end, hours from now.
         load_signer(Path(settings.release.signing_key), os.environ)
@@ -67,6 +66,20 @@ def prepare(settings: Settings, *, toolchain: str = "tpu-mlir") -> Workspace:
     if any(variant.precision == "int8" for variant in settings.variants()):
         _check_images(settings.calibration.source, workspace)
     return workspace
+
+
+def check_toolchain(settings: Settings, toolchain: str = "tpu-mlir") -> None:
+    """Refuse settings that name another compiler; nothing but the settings is looked at.
+
+    Args:
+        settings: Everything that a build is told.
+        toolchain: The compiler that the command or flow builds with.
+
+    Raises:
+        WrongToolchain: The settings name another one.
+    """
+    if settings.toolchain.name != toolchain:
+        raise WrongToolchain(settings.toolchain.name, _COMMANDS[settings.toolchain.name])
 
 
 def check_request(request: Request, settings: Settings) -> None:

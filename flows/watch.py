@@ -19,6 +19,7 @@ from prefect.states import Completed
 from pydantic import BaseModel, ConfigDict
 
 from flows.look import Looked, look
+from flows.preflight import check_toolchain
 from flows.run_log import join_page
 from settings.model import Settings
 from tasks.discretion import discreet
@@ -75,10 +76,12 @@ def look_and_rebuild(settings: Settings, version: str | None = None, dry_run: bo
         A completed state, named `Held` where a release is held; its data say what happened.
 
     Raises:
+        WrongToolchain: The settings name a compiler whose models are not published.
         IndexUnreachable: The package index does not answer.
         GateFailed: A variant misses the thresholds; nothing was published.
         TaskError: The compiler cannot be installed, or a step failed; nothing was published.
     """
+    check_toolchain(settings)
     join_page()
     looked = look(settings, version)
     log.info("%s", looked.message)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, cast
 
-from flows.command import DONE, FAILED, WRONG_USAGE, add_settings, carried_out, in_prefect, settings_of
+from flows.command import DONE, FAILED, WRONG_USAGE, add_settings, builds_with, carried_out, in_prefect, settings_of
 from flows.look import look
 from flows.preflight import prepare
 from settings.model import Settings
@@ -28,7 +28,7 @@ def run_watch(argv: Sequence[str]) -> int:
     options = _parser().parse_args(argv)
     asked = [] if options.compiler is None else [f"toolchain.version={options.compiler}"]
     settings = settings_of(options, asked)
-    if settings is None:
+    if settings is None or not builds_with(settings):
         return WRONG_USAGE
     return carried_out(
         "watch", settings, lambda received: _watch(settings, options.compiler, received, dry_run=options.dry_run)

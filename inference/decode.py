@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import List, Optional, Sequence, Tuple
+from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -60,6 +60,14 @@ class Detections:
         return len(self.scores)
 
 
+class _Wish(NamedTuple):
+    """Which peaks are kept, as `decode` has it."""
+
+    conf: float
+    top_k: int
+    one_class_a_cell: bool
+
+
 def decode(
     heads: np.ndarray,
     image_sizes: Sequence[Tuple[int, int]],
@@ -67,6 +75,7 @@ def decode(
     spec: PreprocessSpec = CENTERNET_SPEC,
     conf: float = 0.35,
     top_k: int = 100,
+    one_class_a_cell: bool = False,
     affines: Optional[Sequence[np.ndarray]] = None,
 ) -> List[Detections]:
     """Turn the network's output into detections.
@@ -86,6 +95,8 @@ def decode(
         spec: How the images became the network's input.
         conf: Lowest score that is kept (inclusive).
         top_k: Most detections for one image, over all its classes together.
+        one_class_a_cell: Whether of the detections of one cell only the best is kept, before ``top_k`` are counted; of
+            equal scores the lowest class.
         affines: For each image, the map from output cells to its pixels, float64 [2, 3]; None takes that of the host's
             letterbox (`inference.preprocess.affine_from_output`).
 
@@ -104,7 +115,8 @@ def decode(
         affines = [affine_from_output(size, spec) for size in image_sizes]
     elif len(affines) != len(heads):
         raise OptionError(f"{len(heads)} images were decoded but {len(affines)} affines given")
-    return [_decode_one(heads[n], n, affine, conf=conf, top_k=top_k) for n, affine in enumerate(affines)]
+    wish = _Wish(conf, top_k, one_class_a_cell)
+    return [_decode_one(heads[n], n, affine, wish) for n, affine in enumerate(affines)]
 
 
 def _check_arguments(
@@ -127,7 +139,7 @@ def _check_arguments(
         raise OptionError(f"{heads.shape[0]} images were decoded but {len(image_sizes)} image sizes given")
 
 
-def _decode_one(heads: np.ndarray, index: int, affine: np.ndarray, *, conf: float, top_k: int) -> Detections:
+def _decode_one(heads: np.ndarray, index: int, affine: np.ndarray, wish: _Wish) -> Detections:
     classes = heads.shape[0] - REGRESSION_CHANNELS
     height, width = heads.shape[1:]
     cells = height * width
@@ -136,7 +148,7 @@ def _decode_one(heads: np.ndarray, index: int, affine: np.ndarray, *, conf: floa
     regression = flat[classes * cells :].reshape(REGRESSION_CHANNELS, cells)
     _check_finite(best_logits, regression, heads, index)
 
-    locations, scores = _top_peaks(flat[: classes * cells], best_logits, width, conf, top_k)
+    locations, scores = _top_peaks(flat[: classes * cells], best_logits, width, wish)
     class_ids, positions = np.divmod(locations, cells)
     rows, columns = np.divmod(positions, width)
     box_width, box_height, offset_x, offset_y = regression[:, positions]
@@ -177,23 +189,27 @@ def _check_finite(best_logits: np.ndarray, regression: np.ndarray, heads: np.nda
     )
 
 
-def _top_peaks(
-    logits: np.ndarray, best_logits: np.ndarray, width: int, conf: float, top_k: int
-) -> Tuple[np.ndarray, np.ndarray]:
+def _top_peaks(logits: np.ndarray, best_logits: np.ndarray, width: int, wish: _Wish) -> Tuple[np.ndarray, np.ndarray]:
     """Find the best peaks: flat indices int64 [M] into ``logits`` and scores float32 [M], best first."""
-    floor = _logit_below(conf)
-    wanted = _OVERSAMPLING * top_k
+    floor = _logit_below(wish.conf)
+    wanted = _OVERSAMPLING * wish.top_k
     while True:
         threshold = _threshold(best_logits, floor, wanted)
         locations, scores = _peaks_from(logits, best_logits, width, threshold)
-        # A peak below the threshold scores at most what the threshold scores.
-        beyond = np.count_nonzero(scores > _sigmoid(np.asarray(threshold, np.float32)))
-        if threshold == floor or beyond >= top_k:
+        # A peak below the threshold scores at most what the threshold scores. So no more than these have to be found,
+        # and with them all peaks of their cells that may be the cell's best.
+        beyond = locations[scores > _sigmoid(np.asarray(threshold, np.float32))]
+        found = np.unique(beyond % best_logits.size).size if wish.one_class_a_cell else beyond.size
+        if threshold == floor or found >= wish.top_k:
             break
         wanted *= _GROWTH
     # Stable on locations that ascend by class, row, column: equal scores keep that order.
-    order = np.argsort(-scores, kind="stable")[:top_k]
-    order = order[scores[order] >= np.float32(conf)]
+    order = np.argsort(-scores, kind="stable")
+    if wish.one_class_a_cell:
+        _, first = np.unique(locations[order] % best_logits.size, return_index=True)
+        order = order[np.sort(first)]
+    order = order[: wish.top_k]
+    order = order[scores[order] >= np.float32(wish.conf)]
     return locations[order], scores[order]
 
 

@@ -48,6 +48,7 @@ class Detector:
         conf: float = 0.35,
         match_fp32: bool = False,
         top_k: int = 100,
+        one_class_a_cell: bool = False,
         device: int = 0,
         python: Optional[Path] = None,
         preprocess: str = HOST,
@@ -66,6 +67,7 @@ class Detector:
             match_fp32: Whether ``conf`` is a score of the network in fp32: this model's score is taken at which it
                 finds as many objects (`inference.model.ReleasedModel.matching_score`).
             top_k: Most detections for one image.
+            one_class_a_cell: Whether only the best class of a cell is kept, as some protocols of accuracy have it.
             device: Which TPU, as ``bm-smi`` numbers them.
             python: The compiler environment's Python, for the simulator; None looks for it.
             preprocess: ``host``, or ``bmcv``, which decodes plain JPEG files and prepares images on the device; what
@@ -85,6 +87,7 @@ class Detector:
         self.times = StageTimes()
         self.conf = self.model.matching_score(conf) if match_fp32 else conf
         self._top_k = top_k
+        self._one_class_a_cell = one_class_a_cell
         self._feed: Feed
         if preprocess == HOST:
             self._engine = _open_engine(self.model, wish)
@@ -175,7 +178,15 @@ class Detector:
         inferred = time.perf_counter()
         sizes = [(image.shape[0], image.shape[1]) for image in images]
         affines = [self._feed.affine(size) for size in sizes]
-        found = decode(heads, sizes, spec=self.model.spec, conf=self.conf, top_k=self._top_k, affines=affines)
+        found = decode(
+            heads,
+            sizes,
+            spec=self.model.spec,
+            conf=self.conf,
+            top_k=self._top_k,
+            one_class_a_cell=self._one_class_a_cell,
+            affines=affines,
+        )
         decoded = time.perf_counter()
         self.times += StageTimes(len(images), prepared - started, inferred - prepared, decoded - inferred)
         return found
@@ -212,7 +223,9 @@ class Detector:
             EngineError: While iterating: the engine failed.
             ModelError: While iterating: the engine returned NaN, infinities or another shape.
         """
-        network = Network(self._engine, self.model.spec, self.conf, self._top_k, self._feed)
+        network = Network(
+            self._engine, self.model.spec, self.conf, self._top_k, self._feed, one_class_a_cell=self._one_class_a_cell
+        )
         frames = open_source(source)
         return run_stream(frames, network, threads=threads, on_unreadable=on_unreadable, on_times=self._count)
 

@@ -156,6 +156,8 @@ def _release_folder(model: Path) -> Path:
         return model.absolute()
     if not model.is_file():
         raise ModelError(f"there is no file or folder {model}. Give a release's folder or a .bmodel in one", model)
+    if model.suffix != ".bmodel":
+        raise ModelError(f"{model} is no .bmodel. Give a release's folder or a .bmodel in one", model)
     for folder in model.absolute().parents:
         if (folder / RELEASE_FILE).is_file():
             return folder

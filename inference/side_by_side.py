@@ -124,6 +124,30 @@ def compare(model: Path, images: Path, *, device: int = 0) -> Comparison:
             feed.close()
 
 
+def readable_image(images: Path) -> Path:
+    """Find an image that can be read; no device is needed for that.
+
+    Args:
+        images: An image file, or a folder of them.
+
+    Returns:
+        The first one.
+
+    Raises:
+        ImageError: There is no image, or none that can be read.
+    """
+    files = list_images(images)
+    problem = ""
+    for file in files:
+        try:
+            decode_image(read_file(file), file)
+        except ImageError as error:
+            problem = problem or str(error)
+        else:
+            return file
+    raise ImageError(f"none of the {len(files)} images of {images} can be read. {problem}", images)
+
+
 def text(one: Comparison) -> str:
     """The comparison as lines."""
     decoder = f"{one.decoded_there} of {one.images} images" + _apart("; pixels", one.decoding)

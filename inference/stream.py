@@ -17,6 +17,7 @@ import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Callable, Dict, Generator, List, NamedTuple, Optional, Tuple, Union
 
 import numpy as np
@@ -66,6 +67,7 @@ class Network(NamedTuple):
         conf: Lowest score that is kept.
         top_k: Most detections for one image.
         feed: What prepares them; None does it on the host.
+        one_class_a_cell: Whether only the best class of a cell is kept.
     """
 
     engine: Engine
@@ -73,6 +75,7 @@ class Network(NamedTuple):
     conf: float
     top_k: int
     feed: Optional[Feed] = None
+    one_class_a_cell: bool = False
 
     @property
     def way_in(self) -> Feed:
@@ -282,15 +285,14 @@ class _Pipeline:
 
     def _decode(self) -> None:
         network = self._network
+        decoded = partial(decode, spec=network.spec, conf=network.conf, one_class_a_cell=network.one_class_a_cell)
         while True:
             frames, heads, times = self._inferred.get()
             started = time.perf_counter()
             images = [frame.image for frame in frames if not isinstance(frame.image, ImageError)]
             sizes = [(image.shape[0], image.shape[1]) for image in images]
             affines = [self._feed.affine(size) for size in sizes]
-            found: List[Detections] = []
-            if heads is not None:
-                found = decode(heads, sizes, spec=network.spec, conf=network.conf, top_k=network.top_k, affines=affines)
+            found = [] if heads is None else decoded(heads, sizes, top_k=network.top_k, affines=affines)
             each = iter(found)
             pairs = [(frame, None if isinstance(frame.image, ImageError) else next(each)) for frame in frames]
             self.found.put(_Found(pairs, times + StageTimes(decode_s=time.perf_counter() - started)))

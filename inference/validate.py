@@ -25,7 +25,6 @@ from inference.looking import Seen, look
 from inference.measuring import Figures, Setting, figures_text, setting_of, write_report
 from inference.model import ReleasedModel, read_release
 from inference.output_files import check_writable, write_whole
-from inference.protocols import decoded_top_k
 
 METRIC = "COCO bbox AP@[.50:.95]"
 
@@ -93,8 +92,10 @@ def validate(options: argparse.Namespace) -> ValidationReport:
         raise ImageError(f"there is no folder {options.images} with the images", options.images)
     model = local_release(options.model)
     protocol = limits_of(read_release(model), options.protocol)
-    top_k = decoded_top_k(protocol)
-    with open_detector(model, options, conf=protocol.score_floor, top_k=top_k) as detector:
+    rules = PROTOCOLS[protocol.name]
+    with open_detector(
+        model, options, conf=protocol.score_floor, top_k=protocol.top_k, one_class_a_cell=rules.one_class_a_cell
+    ) as detector:
         positions = class_of_category(truth, detector.class_names)
         seen = look(detector, truth, options.images, positions, protocol)
         if not seen.found:

@@ -89,10 +89,11 @@ def _of_shapes(given: TensorInfo, made: TensorInfo) -> List[str]:
     found = []
     if given.shape[1:] != (3, SIZE, SIZE):
         found.append(f"takes {_across(given)}, they are written for {SIZE} x {SIZE}")
-    if made.shape[1:] != (CHANNELS, GRID, GRID):
-        wanted = f"{CLASSES} classes on a grid of {GRID} x {GRID}"
-        channels = made.shape[1] if len(made.shape) > 1 else 0
-        found.append(f"gives {channels} channels of {_across(made)}, they are written for {wanted}")
+    channels = made.shape[1] if len(made.shape) > 1 else 0
+    if channels != CHANNELS:
+        found.append(f"gives {channels} channels, they are written for the {CHANNELS} of {CLASSES} classes")
+    if made.shape[2:] != (GRID, GRID):
+        found.append(f"gives a grid of {_across(made)}, they are written for {GRID} x {GRID}")
     return found
 
 

@@ -62,7 +62,9 @@ class NntcSettings(Part):
         """What is not said that has to be said where it is used; None where nothing is missing."""
         if self.version is None:
             return "needs version, the release of tpu-nntc that is there"
-        if (self.image is None) == (self.python is None):
+        if self.image is not None and self.python is not None:
+            return "has both image and python: keep the one in which the commands of tpu-nntc run"
+        if self.image is None and self.python is None:
             return "needs one of image and python, which say in what the commands of tpu-nntc run"
         return None
 

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from artifacts.protocols import PROTOCOLS
 from artifacts.release import PreprocessSpec, Variant
 from artifacts.store import Blob, ContentStore
 from inference.decode import Detections, decode
 from inference.errors import ImageError
 from inference.images import read_image
 from inference.preprocess import preprocess
-from inference.protocols import by_protocol, decoded_top_k
+from inference.protocols import by_protocol
 from settings.sections import Judging
 from tasks.accuracy import Accuracy, average_precision
 from tasks.coco import Dataset, parse_dataset
@@ -84,7 +85,14 @@ def measure(
         if len(seen.samples) < SAMPLE_IMAGES:
             seen.samples[image.name] = heads[0]
         size = (int(pixels.shape[0]), int(pixels.shape[1]))
-        found = decode(heads, [size], spec=spec, conf=protocol.score_floor, top_k=decoded_top_k(protocol))
+        found = decode(
+            heads,
+            [size],
+            spec=spec,
+            conf=protocol.score_floor,
+            top_k=protocol.top_k,
+            one_class_a_cell=PROTOCOLS[protocol.name].one_class_a_cell,
+        )
         seen.detections[image.name] = by_protocol(protocol, found[0])
     by_id = _of_dataset(dataset, seen.detections)
     accuracy = average_precision(dataset, by_id, max_detections=protocol.top_k) if judging.meaningful else None

@@ -12,7 +12,7 @@ import numpy as np
 from artifacts.release import PreprocessSpec
 from inference.bmcv.device import Bmcv, NotDecoded
 from inference.bmcv.geometry import affine_from_output, check_image, check_spec
-from inference.engines.choose import EngineWish, choose_engine
+from inference.engines.choose import EngineWish, choose_engine, sail_problem
 from inference.engines.sail import Row, SailEngine
 from inference.errors import OptionError
 from inference.feeding import BMCV, Batch, Picture
@@ -162,9 +162,8 @@ def open_bmcv(bmodel: Path, chip: Optional[str], spec: PreprocessSpec, wish: Eng
     """
     check_spec(spec)
     if choose_engine(wish) != "sail":
-        raise OptionError(
-            "only a device prepares images by bmcv, and the simulator is none: leave --preprocess at host"
-        )
+        why = "the simulator is none" if wish.name == "simulator" else f"no device can be used here: {sail_problem()}"
+        raise OptionError(f"only a device prepares images by bmcv, and {why}. Leave --preprocess at host")
     engine = SailEngine(bmodel, device=wish.device, chip=chip, placed=True)
     try:
         return engine, BmcvFeed(engine, spec)

@@ -42,15 +42,18 @@ def run(options: argparse.Namespace) -> bool:
         examination = examine()
         model, problem = _model(options.model, examination)
         comparison = None
-        if options.compare is not None and problem is None:
-            comparison, problem = _compared(options, examination)
+        if options.compare is not None:
+            # Before the device: a mistyped name should not show only where there is one.
+            problem = _images_problem(options.compare) or problem
+            if problem is None:
+                comparison, problem = _compared(options, examination)
     if options.json:
         said = {"engine": examination.engine, "model": model, "problem": problem}
         if comparison is not None:
             said["comparison"] = comparison.model_dump()
         print(json.dumps({"findings": [one._asdict() for one in examination.findings], **said}))
     else:
-        _print(examination, model, problem, comparison)
+        _print(examination, model, problem, comparison, compares=options.compare is not None)
     return examination.engine is not None and problem is None and (comparison is None or comparison.as_documented)
 
 
@@ -84,6 +87,20 @@ def _model(name: Optional[str], examination: Any) -> Tuple[Optional[Dict[str, An
         return None, str(error)
 
 
+def _images_problem(images: Path) -> Optional[str]:
+    """Why there is nothing to compare on, or None where at least one image can be read."""
+    try:
+        from inference.errors import ImageError
+        from inference.side_by_side import readable_image
+    except ImportError:  # a package is missing, which is said above
+        return None
+    try:
+        readable_image(images)
+    except ImageError as error:
+        return str(error)
+    return None
+
+
 def _compared(options: argparse.Namespace, examination: Any) -> Tuple[Any, Optional[str]]:
     """The two ways to prepare images beside each other, or why that cannot be."""
     if examination.engine != "sail":
@@ -99,7 +116,9 @@ def _compared(options: argparse.Namespace, examination: Any) -> Tuple[Any, Optio
         return None, str(error)
 
 
-def _print(examination: Any, model: Optional[Dict[str, Any]], problem: Optional[str], comparison: Any) -> None:
+def _print(
+    examination: Any, model: Optional[Dict[str, Any]], problem: Optional[str], comparison: Any, *, compares: bool
+) -> None:
     for one in examination.findings:
         print(f"{one.state:8} {one.topic:16} {one.value}")
         if one.advice:
@@ -117,5 +136,5 @@ def _print(examination: Any, model: Optional[Dict[str, Any]], problem: Optional[
 
         print(text(comparison))
     elif problem is not None:
-        what = "The model asked about cannot" if model is None else "Nothing was compared"
+        what = "Nothing was compared" if compares else "The model asked about cannot"
         print(f"{what}: {problem}")

@@ -27,6 +27,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="say for each model which of the vendor's sample programs run it, and why not the others",
     )
+    parser.add_argument(
+        "--model", metavar="FOLDER|FILE|REF", help="with --vendor: say it of this release, wherever it lies"
+    )
     add_store(parser)
 
 
@@ -40,9 +43,13 @@ def run(options: argparse.Namespace) -> bool:
         Whether nothing was found to be wrong.
 
     Raises:
+        OptionError: ``--model`` without ``--vendor``, or with more.
         InferenceError: The store is damaged, or a pull is at work.
         ArtifactError: The store cannot be written.
     """
     from inference.deploy.commands import list_releases
+    from inference.errors import OptionError
 
+    if options.model is not None and (not options.vendor or options.prune or options.verify):
+        raise OptionError("--model names the release that --vendor tells about, and goes with that alone")
     return list_releases(options)

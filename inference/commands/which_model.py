@@ -34,7 +34,13 @@ def add_model(parser: argparse.ArgumentParser) -> None:
 
 
 def open_detector(
-    model: Path, options: argparse.Namespace, *, conf: float = 0.35, match_fp32: bool = False, top_k: int = 100
+    model: Path,
+    options: argparse.Namespace,
+    *,
+    conf: float = 0.35,
+    match_fp32: bool = False,
+    top_k: int = 100,
+    one_class_a_cell: bool = False,
 ) -> Detector:
     """Load the model, and say which one it is and, where several would have done, how it was chosen.
 
@@ -44,6 +50,7 @@ def open_detector(
         conf: Lowest score that is kept.
         match_fp32: Whether that is a score of the network in fp32.
         top_k: Most detections for one image.
+        one_class_a_cell: Whether only the best class of a cell is kept.
 
     Raises:
         InferenceError: The model or the engine is not here, or not usable.
@@ -63,6 +70,7 @@ def open_detector(
         conf=conf,
         match_fp32=match_fp32,
         top_k=top_k,
+        one_class_a_cell=one_class_a_cell,
     )
     found, info = detector.model, detector.engine_info
     way = "" if detector.preprocess == WAYS[0] else f", preprocessing by {detector.preprocess}"

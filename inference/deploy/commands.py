@@ -11,6 +11,7 @@ from typing import List, Optional, Sequence
 from artifacts.reference import parse_reference
 from artifacts.registry import open_registry
 from artifacts.release import ReleaseRecord, Variant
+from inference.deploy.local import local_release
 from inference.deploy.places import CURRENT, PREVIOUS, reading_root, store_root
 from inference.deploy.prune import prune, rollback
 from inference.deploy.pull import Check, Pulled, pull
@@ -87,15 +88,21 @@ def list_releases(options: argparse.Namespace) -> bool:
     """List the releases, the latest last.
 
     Args:
-        options: ``prune``, ``verify``, ``vendor`` and ``store``.
+        options: ``prune``, ``verify``, ``vendor``, ``model`` and ``store``.
 
     Returns:
         Whether all is as it should be, as far as that was looked at.
 
     Raises:
-        DeployError: The store is damaged, or a pull is at work.
+        DeployError: What was named is no device store, the store is damaged, or a pull is at work.
+        ModelError: What ``model`` names is no release.
         StoreError: The store cannot be written.
     """
+    if options.model is not None:
+        _tell_vendor_of(options.model)
+        return True
+    if options.store is not None:
+        DeviceStore(store_root(options.store)).check_used()
     if options.prune:
         store = DeviceStore(store_root(options.store))
         gone = prune(store)
@@ -112,6 +119,14 @@ def list_releases(options: argparse.Namespace) -> bool:
         if options.vendor:
             _tell_vendor(store, one)
     return whole
+
+
+def _tell_vendor_of(model: str) -> None:
+    # Without its models too: the record says what the programs ask for.
+    record = read_release(local_release(model))
+    print(f"{record.name} {record.version}")
+    for one in record.variants:
+        print(f"{'':10}{one.variant.path}: the vendor's programs: {in_words(one, record.preprocess)}")
 
 
 def _tell_vendor(store: DeviceStore, release: PulledRelease) -> None:

@@ -61,6 +61,21 @@ class DeviceStore:
         except NotADirectoryError:
             raise DeployError(f"{self.root} is no folder, so it cannot be a device store: name another one") from None
 
+    def check_used(self) -> None:
+        """Refuse a folder that no pull ever used.
+
+        Raises:
+            DeployError: There is no such folder, or it is something else.
+        """
+        if not self.root.is_dir():
+            raise DeployError(f"there is no device store {self.root}: check the name, or pull a release into it first")
+        # A killed first pull leaves no state, and who pins keys puts them there before.
+        if not any((self.root / name).exists() for name in (STATE_FILE, RELEASES, _STATE_LOCK, _PULL_LOCK, "keys")):
+            raise DeployError(
+                f"{self.root} is no device store: it holds no {STATE_FILE}. A store is what `python -m inference pull` "
+                "fills; a release's own folder is named by --model"
+            )
+
     def folder(self, name: str) -> Path:
         """Return where a release lies."""
         return self.root / RELEASES / name

@@ -24,20 +24,25 @@ class ProvisionFailed(ToolchainError):
         self.log_path = log_path
 
 
+_WHENCE = (
+    "It is in no package index: download the archive tpu-nntc_vX.Y.Z-HASH-DATE.tar.gz from the vendor's site "
+    "(sophgo.com, the SDK's material), unpack it, pull the image that it names (sophgo/tpuc_dev:v2.1 for 3.1), and "
+    "name both in `toolchain.nntc`."
+)
+
+
 class ToolchainMissing(ToolchainError):
-    """tpu-nntc is not where the settings say; nothing fetches it.
+    """tpu-nntc is not where the settings say, or does not work there; nothing fetches it.
 
     Attributes:
         log_path: what it said when it was started, None where it was not.
     """
 
-    def __init__(self, reason: str, log_path: Path | None = None) -> None:
+    def __init__(self, reason: str, log_path: Path | None = None, *, way_out: str = _WHENCE) -> None:
         super().__init__(
-            f"tpu-nntc is not here: {reason}. It is in no package index: download the archive "
-            "tpu-nntc_vX.Y.Z-HASH-DATE.tar.gz from the vendor's site (sophgo.com, the SDK's material), unpack it, pull "
-            "the image that it names (sophgo/tpuc_dev:v2.1 for 3.1), and name both in `toolchain.nntc` "
-            "(docs/toolchains.md). Or set `toolchain.name` to tpu-mlir, which is installed by itself and makes every "
-            "chip's models." + (f" Log: {log_path}." if log_path else "")
+            f"tpu-nntc cannot be used: {reason}. {way_out} docs/toolchains.md tells what is needed. Or set "
+            "`toolchain.name` to tpu-mlir, which is installed by itself and makes every chip's models."
+            + (f" Log: {log_path}." if log_path else "")
         )
         self.log_path = log_path
 
@@ -47,8 +52,9 @@ class WrongToolchain(ToolchainError):
 
     def __init__(self, named: str, command: str) -> None:
         super().__init__(
-            f"`toolchain.name` is {named}, which this command does not build with. Run {command}, or set "
-            "`toolchain.name` to the other compiler (docs/toolchains.md says which one for which chip)."
+            f"`toolchain.name` is {named}, which this command does not build with: nothing was started. Run "
+            f"{command}, or set `toolchain.name` to the other compiler (docs/toolchains.md says which one for which "
+            "chip)."
         )
 
 

@@ -110,7 +110,7 @@ def survey_toolchains(
     present = environments(workspace)
     if releases.problems:
         return [], {one.found.path: "what releases need cannot be told" for one in present}
-    wanted = {recipe_of(settings.toolchain.version).folder}
+    wanted = {recipe_of(settings.toolchain.version).folder} if settings.toolchain.name == NAME else set()
     kept = needed(present, releases.found, wanted, settings.keep.toolchains, environ)
     items = []
     for one in present:

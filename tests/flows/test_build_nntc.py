@@ -124,7 +124,7 @@ def test_a_compiler_that_lies_where_the_bmodels_would_go_is_left_alone(
 
 
 def test_the_usual_build_refuses_settings_that_name_it(build: NntcBuild, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_build(["--profile", str(build.tiny.profile)]) == 1
+    assert run_build(["--profile", str(build.tiny.profile)]) == 2
     told = capsys.readouterr().err
     assert "`toolchain.name` is tpu-nntc" in told and "python -m flows.build_nntc" in told
     assert build.tiny.calls() == []
@@ -135,5 +135,5 @@ def test_this_build_refuses_settings_that_name_the_other(
 ) -> None:
     tiny = TinyBuild(tmp_path)
     monkeypatch.setenv("CENTERNET_CACHE", tiny.workspace.cache)
-    assert run_build_nntc(["--profile", str(tiny.profile)]) == 1
+    assert run_build_nntc(["--profile", str(tiny.profile)]) == 2
     assert "Run python -m flows.build, or" in capsys.readouterr().err

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from artifacts.errors import BadKey, NoSpace, StoreNotWritable
 from artifacts.store import ContentStore
+from flows.bisect import bisect
+from flows.bisect_command import run_bisect
+from flows.command import run_build
+from flows.nntc_command import run_build_nntc
 from flows.preflight import needed_bytes, prepare, workspace_of
+from flows.watch import look_and_rebuild
+from flows.watch_command import run_watch
 from tasks.errors import ImagesMissing, NotEnoughSpace, SourceMissing, WrongToolchain
 from tasks.gather import download_weights
 from tests.tasks.results import settings_in
@@ -121,3 +128,57 @@ def test_settings_that_name_the_other_compiler_are_refused_before_anything_is_ma
     with pytest.raises(WrongToolchain, match=f"is {named}, .* Run {instead}"):
         prepare(settings.model_copy(update={"toolchain": toolchain}), toolchain=used)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "named"),
+    [
+        (run_build, (), "tpu-nntc"),
+        (run_watch, (), "tpu-nntc"),
+        (run_watch, ("--dry-run", "--compiler", "1.30.2"), "tpu-nntc"),
+        (run_bisect, ("--good", "1.28.1", "--bad", "1.30.2"), "tpu-nntc"),
+        (run_build_nntc, (), "tpu-mlir"),
+    ],
+)
+def test_every_command_refuses_settings_of_the_other_compiler_as_wrong_usage_before_it_asks_anybody(
+    command: Callable[[list[str]], int],
+    arguments: tuple[str, ...],
+    named: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def asked(*_: object) -> None:
+        raise AssertionError("somebody was asked")
+
+    monkeypatch.setattr("flows.look.last_good", asked)
+    monkeypatch.setattr("flows.look.newest", asked)
+    wanted = (
+        f"toolchain.name={named}",
+        "toolchain.nntc.version=3.1.7",
+        "toolchain.nntc.image=an/image",
+        f"store.path={tmp_path / 'store'}",
+        'matrix=[{chip = "BM1684", precisions = ["fp32"]}]',
+    )
+    status = command([*arguments, *(part for one in wanted for part in ("--set", one))])
+    told = capsys.readouterr().err
+    assert status == 2 and f"`toolchain.name` is {named}" in told and "nothing was started" in told
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_watch_as_a_flow_refuses_it_before_it_looks_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("flows.look.last_good")
+    settings = settings_in(tmp_path)
+    toolchain = settings.toolchain.model_copy(update={"name": "tpu-nntc"})
+    with pytest.raises(WrongToolchain):
+        look_and_rebuild(settings.model_copy(update={"toolchain": toolchain}))
+
+
+def test_the_search_as_a_flow_refuses_it_before_it_asks_the_index(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr("flows.bisect.index.between")
+    settings = settings_in(tmp_path)
+    toolchain = settings.toolchain.model_copy(update={"name": "tpu-nntc"})
+    with pytest.raises(WrongToolchain):
+        bisect.fn(settings.model_copy(update={"toolchain": toolchain}), "1.28.1", "1.30.2", ())

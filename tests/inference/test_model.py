@@ -117,6 +117,13 @@ def test_a_release_behind_a_symbolic_link_is_found(release: Path) -> None:
     assert find_model(current / PATHS[0]).variant.chip == "BM1684"
 
 
+def test_a_file_that_is_no_bmodel_is_told_what_is_wanted(release: Path) -> None:
+    with pytest.raises(
+        ModelError, match=r"release\.json is no \.bmodel\. Give a release's folder or a \.bmodel in one"
+    ):
+        find_model(release / "release.json")
+
+
 def test_a_file_for_another_chip_than_asked_for_is_refused(release: Path) -> None:
     with pytest.raises(ModelError, match="has no BM1684X; it has"):
         find_model(release / PATHS[0], chip="BM1684X")

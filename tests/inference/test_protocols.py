@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from artifacts.protocols import PROTOCOLS, limits
+from artifacts.protocols import PROTOCOLS, Limits, limits
 from artifacts.release import PreprocessSpec
 from inference.decode import Detections, decode
-from inference.protocols import by_protocol, decoded_top_k
+from inference.protocols import by_protocol
 
 SPEC = PreprocessSpec(width=64, height=64)
 SIZE = (64, 64)
@@ -20,7 +20,7 @@ def found(*rows: tuple) -> Detections:  # type: ignore[type-arg]
     return Detections(np.array(boxes, np.float32), np.array(scores, np.float32), np.array(classes, np.int32))
 
 
-A, B, C = (1.9, 2.2, 11.95, 9.9), (-3.7, 4.0, 8.0, 8.5), (20.0, 20.0, 30.0, 30.0)
+A, B = (1.9, 2.2, 11.95, 9.9), (-3.7, 4.0, 8.0, 8.5)
 
 
 def test_coco_keeps_everything_as_it_is_up_to_its_number() -> None:
@@ -31,9 +31,17 @@ def test_coco_keeps_everything_as_it_is_up_to_its_number() -> None:
     assert len(by_protocol(limits("coco", top_k=2), all_of_it)) == 2
 
 
-def test_the_vendor_keeps_one_class_a_cell_before_it_counts_to_its_number() -> None:
-    kept = by_protocol(limits("sophon-demo", top_k=2), found((A, 0.9, 1), (A, 0.8, 2), (B, 0.7, 3), (C, 0.6, 2)))
-    assert kept.class_ids.tolist() == [1, 3] and kept.scores.tolist() == [np.float32(0.9), np.float32(0.7)]
+def kept_of(heads: np.ndarray, protocol: Limits) -> Detections:
+    """What the protocol keeps of the only image."""
+    (one,) = decode(
+        heads,
+        [SIZE],
+        spec=SPEC,
+        conf=protocol.score_floor,
+        top_k=protocol.top_k,
+        one_class_a_cell=PROTOCOLS[protocol.name].one_class_a_cell,
+    )
+    return by_protocol(protocol, one)
 
 
 def test_the_vendor_cuts_boxes_off_to_whole_pixels_as_int_does() -> None:
@@ -49,21 +57,25 @@ def test_nothing_found_stays_nothing() -> None:
 
 
 @pytest.mark.parametrize("floor", [0.35, 0.0])
-def test_of_real_heads_it_is_what_a_maximum_over_the_classes_would_give(floor: float) -> None:
+@pytest.mark.parametrize("top_k", [1, 30, 250])
+@pytest.mark.parametrize("step", [0.0, 0.5, 4.0])
+def test_of_real_heads_it_is_what_a_maximum_over_the_classes_would_give(floor: float, top_k: int, step: float) -> None:
     generator = np.random.default_rng(0)
     heads = generator.normal(-1, 2, (1, 10, 16, 16)).astype(np.float32)
+    if step:  # many equal scores, as of an int8 output
+        heads = np.round(heads / np.float32(step)) * np.float32(step)
     heads[:, -2:] = generator.random((1, 2, 16, 16))
     heads[:, -4:-2] = generator.uniform(1, 9, (1, 2, 16, 16))
-    protocol = limits("sophon-demo", floor, top_k=30)
-    (one,) = decode(heads, [SIZE], spec=SPEC, conf=floor, top_k=decoded_top_k(protocol))
-    kept = by_protocol(protocol, one)
+    protocol = limits("sophon-demo", floor, top_k=top_k)
+    kept = kept_of(heads, protocol)
 
     scores = 1 / (1 + np.exp(-heads[0, :-4].astype(np.float64)))
     around = np.pad(scores, ((0, 0), (1, 1), (1, 1)), constant_values=-1)
     largest = np.max([around[:, y : y + 16, x : x + 16] for y in range(3) for x in range(3)], axis=0)
-    peaks = np.where(scores == largest, scores, 0)
+    peaks = np.where(scores == largest, scores, -1)
     best, classes = peaks.max(axis=0).ravel(), peaks.argmax(axis=0).ravel()
-    cells = np.argsort(-best, kind="stable")[: protocol.top_k]
+    # Equal scores by class, then row, then column.
+    cells = np.lexsort((classes, -best))[: protocol.top_k]
     cells = cells[best[cells] >= floor]
     np.testing.assert_allclose(kept.scores, best[cells], atol=1e-6)
     assert kept.class_ids.tolist() == classes[cells].tolist()
@@ -73,10 +85,22 @@ def test_cells_that_are_peaks_of_all_classes_leave_room_for_the_other_cells() ->
     heads = np.full((1, 84, 16, 16), -9, np.float32)
     heads[:, -4:-2], heads[:, -2:] = 4, 0.5
     cells = [(2, 2), (2, 12), (12, 2)]
+    y, x = np.mgrid[:16, :16]
     for row, column in cells:
-        heads[0, :80, row, column] = 2.0
+        # A hill, so that more cells around it are high than are looked at first.
+        hill = 2.0 - 0.1 * np.maximum(abs(y - row), abs(x - column))
+        heads[0, :80] = np.maximum(heads[0, :80], np.where(hill > 1.6, hill, -9))
     heads[0, 7, 12, 12] = 1.0
     protocol = limits("sophon-demo", top_k=4)
-    (one,) = decode(heads, [SIZE], spec=SPEC, conf=0.0, top_k=decoded_top_k(protocol))
-    kept = by_protocol(protocol, one)
+    kept = kept_of(heads, protocol)
     assert kept.class_ids.tolist() == [0, 0, 0, 7]
+
+
+def test_cells_are_told_apart_by_where_they_are_and_not_by_their_boxes() -> None:
+    heads = np.full((1, 84, 16, 16), -9, np.float32)
+    heads[:, -4:-2], heads[:, -2:] = 4, 0.5
+    heads[0, 3, 5, 5], heads[0, 4, 5, 6] = 2, 1
+    heads[0, -2, 5, 5], heads[0, -2, 5, 6] = 1.0, 0.0  # so that both have the very same centre
+    kept = kept_of(heads, limits("sophon-demo", top_k=2))
+    assert kept.class_ids.tolist() == [3, 4]
+    np.testing.assert_array_equal(kept.boxes_xyxy[0], kept.boxes_xyxy[1])

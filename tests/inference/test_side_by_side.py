@@ -128,7 +128,10 @@ def test_what_the_devices_decoder_does_otherwise_does_not_change_the_exit_status
     [
         ("no device", "Nothing was compared: there is no device to compare on"),
         ("no images", "Nothing was compared: there is no image, folder or video"),
-        ("no image of use", "Nothing was compared: none of the 1 images can be compared"),
+        ("no model and no device", "Nothing was compared: there is no device to compare on"),
+        ("no model, device and images", "Nothing was compared: there is no image, folder or video"),
+        ("no device and no image of use", "Nothing was compared: none of the 1 images of"),
+        ("no image of use", "Nothing was compared: none of the 1 images of"),
     ],
 )
 def test_what_cannot_be_compared_is_an_answer_and_exit_status_1(
@@ -140,11 +143,15 @@ def test_what_cannot_be_compared_is_an_answer_and_exit_status_1(
     said: str,
 ) -> None:
     images = release.parent / "few"
-    if broken == "no device":
+    if broken in ("no device", "no model and no device"):
+        images = release.parent / "images"
+    if "device" in broken:
         sail.targets.clear()
         monkeypatch.setattr("inference.doctor.simulator_python", lambda: Path("python"))
-    elif broken == "no image of use":
+    if "no image of use" in broken:
         images.mkdir()
         (images / "a.jpg").write_bytes(b"")
-    assert main(["doctor", "--model", str(release), "--compare", str(images)]) == 1
-    assert said in capsys.readouterr().out
+    model = [] if "no model" in broken else ["--model", str(release)]
+    assert main(["doctor", *model, "--compare", str(images)]) == 1
+    told = capsys.readouterr().out
+    assert said in told and "model asked about" not in told

@@ -71,8 +71,8 @@ def test_other_batches_run_where_the_program_knows_them(batch: int, but: List[st
             f"{BMCV_CPP} (takes int8, which they do not feed; gives int8",
         ),
         ({"gives": "float16"}, (), "none (gives float16, which they do not read)"),
-        ({"size": 256}, (), "takes 256 x 256, they are written for 512 x 512; gives 84 channels of 64 x 64"),
-        ({"channels": 14}, (), "none (gives 14 channels of 128 x 128, they are written for 80 classes"),
+        ({"size": 256}, (), "takes 256 x 256, they are written for 512 x 512; gives a grid of 64 x 64, they"),
+        ({"channels": 14}, (), "none (gives 14 channels, they are written for the 84 of 80 classes)"),
     ],
 )
 def test_what_does_not_fit_is_said(changes: Dict[str, Any], runs: Tuple[str, ...], why: str) -> None:

@@ -50,7 +50,7 @@ def test_what_it_is_told_by_default_asks_for_nothing() -> None:
         (("toolchain.nntc.version=new",), "toolchain.nntc.version: "),
         (("toolchain.nntc.version=none",), "toolchain.nntc: needs version"),
         (("toolchain.nntc.image=none",), "toolchain.nntc: needs one of image and python"),
-        (("toolchain.nntc.python=/usr/bin/python3",), "toolchain.nntc: needs one of image and python"),
+        (("toolchain.nntc.python=/usr/bin/python3",), "toolchain.nntc: has both image and python"),
         (("toolchain.nntc.image=--privileged",), "toolchain.nntc.image: "),
         (('toolchain.nntc.fp32_layers=["30,33"]',), "toolchain.nntc.fp32_layers"),
         (("toolchain.name=tpu-nnct",), "toolchain.name: "),

@@ -19,13 +19,16 @@ PROGRAMS = ("python3", "bmnetu")
 
 SETUP = "scripts/envsetup.sh"
 INSIDE = "/tpu-nntc"
+ENDED = "centernet-sophon: the preparation ended the shell"
+"""What is said where `scripts/envsetup.sh` exits, and so nothing comes after it."""
 
 # As the guide has it: in the archive's folder, by bash, and without arguments, as the script would take the command's
 # for its own. What it ends in says nothing, such as a last line that tests something; the look at what is there, and
 # what a command leaves, say whether it has prepared anything.
 _SOURCED = (
     'nntc_archive=$1; shift; nntc_command=("$@"); nntc_folder=$PWD; set --; '
-    'cd "$nntc_archive"; source {setup}; cd "$nntc_folder" || exit; exec {program} "${{nntc_command[@]}}"'
+    'cd "$nntc_archive"; trap "echo {ended}" EXIT; source {setup}; trap - EXIT; '
+    'cd "$nntc_folder" || exit; exec {program} "${{nntc_command[@]}}"'
 )
 _PATH = "/usr/local/bin:/usr/bin:/bin"
 _GRACE_S = 10
@@ -88,7 +91,8 @@ def in_place(program: str, python: Path, folder: Path | None) -> str:
 def _prepared(program: str, archive: str | None) -> str:
     if archive is None:
         return shlex.quote(program)
-    return shlex.join(["bash", "-c", _SOURCED.format(setup=SETUP, program=shlex.quote(program)), "tpu-nntc", archive])
+    text = _SOURCED.format(setup=SETUP, ended=ENDED, program=shlex.quote(program))
+    return shlex.join(["bash", "-c", text, "tpu-nntc", archive])
 
 
 def _script(*parts: str | None) -> str:

@@ -2,56 +2,42 @@
 
 from __future__ import annotations
 
-import json
+import logging
 import os
-import secrets
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from artifacts.digest import canonical_json, digest_bytes, digest_file, hex_of
-from artifacts.files import atomic_write, locked, storage_errors
-from artifacts.scratch import scratch_folder, sweep_parts, sweep_scratch
-from settings.nntc import OLDEST, NntcSettings, as_numbers
+from artifacts.scratch import scratch_folder, sweep_scratch
+from settings.nntc import NntcSettings
 from tasks.errors import ToolchainMissing
-from tasks.toolchain.contents import write_contents
-from tasks.toolchain.launch import launch
 from tasks.toolchain.model import Toolchain
-from tasks.toolchain.nntc import launcher
-from tasks.toolchain.nntc.command import LIMIT
+from tasks.toolchain.nntc import launcher, programs
+from tasks.toolchain.nntc.look import THREADS, packages_of
 from tasks.toolchain.run import environment
+
+log = logging.getLogger(__name__)
 
 NAME = "tpu-nntc"
 
 _ASK_S = 60.0
-_LOOK_S = 600.0
-_THREADS = 2
-_LOGS_KEPT_S = 7 * 24 * 3600.0
-_ANSWER = "centernet-sophon: "
+_LOOK_S = 60.0
+_LOOK_IN_IMAGE_S = 120.0
+"""With the start of a container."""
 
-# For Python 3.6 and later, which is what the vendor's images have.
-_LOOK = f"""
-import importlib.util, json, shutil
-def there(name):
-    try:
-        return importlib.util.find_spec(name) is not None
-    except ImportError:
-        return False
-try:
-    import pkg_resources
-    packages = sorted({{"%s==%s" % (one.project_name, one.version) for one in pkg_resources.working_set}})
-except ImportError:
-    packages = []
-lacking = [name for name in ("bmnetp", "ufw.cali.cali_model") if not there(name)]
-lacking += [name for name in ("bmnetu",) if shutil.which(name) is None]
-print({_ANSWER!r} + json.dumps({{"lacking": lacking, "packages": packages}}))
-"""
+_NO_IMAGE = ("no such image", "no such object", "image not known")
+"""What docker, and podman in its name, say of an image that they do not have."""
+
+_DOCKER = (
+    "Start docker (systemctl start docker), or let this user use it (group docker): `docker info` has to work without "
+    "DOCKER_HOST and contexts, which are not used here."
+)
 
 
-def provide(settings: NntcSettings, *, root: Path, timeout_s: float = _LOOK_S) -> Toolchain:
+def provide(settings: NntcSettings, *, root: Path, timeout_s: float | None = None) -> Toolchain:
     """Return tpu-nntc, which has to be there: it is in no package index and nothing is fetched.
 
     Looked at each time, since nothing on this machine keeps it from being changed: the image's id, all files of the
@@ -60,7 +46,7 @@ def provide(settings: NntcSettings, *, root: Path, timeout_s: float = _LOOK_S) -
     Args:
         settings: Where it is.
         root: The per-user cache folder, for the programs by which it is started.
-        timeout_s: Longest time for a first command, in seconds.
+        timeout_s: Longest time for a first command, in seconds; None takes what a look needs at most.
 
     Returns:
         The toolchain.
@@ -75,16 +61,21 @@ def provide(settings: NntcSettings, *, root: Path, timeout_s: float = _LOOK_S) -
     with _readable(settings.folder):
         if settings.folder is not None and not (settings.folder / launcher.SETUP).is_file():
             raise ToolchainMissing(f"{settings.folder} holds no {launcher.SETUP}, so it is no unpacked archive of it")
+    in_image = settings.image is not None
+    log.info("looking at %s %s in %s", NAME, settings.version, settings.image if in_image else settings.python)
     scratch = root / "nntc" / "scratch"
     sweep_scratch(scratch)
-    where, programs = _in_image(settings, scratch) if settings.image is not None else _in_place(settings)
+    programs.sweep(root / "nntc")
+    where, texts = _in_image(settings, scratch) if in_image else _in_place(settings)
     with _readable(settings.folder):
         files = _files(settings.folder)
     facts = {"name": NAME, "version": settings.version, "where": where, "files": files}
-    folder = root / "nntc" / f"{settings.version}-{hex_of(digest_bytes(canonical_json([facts, programs])))[:12]}"
-    _write(folder, programs)
+    folder = root / "nntc" / f"{settings.version}-{hex_of(digest_bytes(canonical_json([facts, texts])))[:12]}"
+    programs.write(folder, texts)
     found = Toolchain(name=NAME, version=settings.version, fingerprint="", root=str(folder), python="")
-    packages = _packages(found, scratch, timeout_s)
+    if timeout_s is None:
+        timeout_s = _LOOK_IN_IMAGE_S if in_image else _LOOK_S
+    packages = packages_of(found, settings, scratch, timeout_s)
     return found.model_copy(
         update={
             "fingerprint": digest_bytes(canonical_json({**facts, "packages": packages})),
@@ -104,7 +95,8 @@ def _readable(folder: Path | None) -> Iterator[None]:
 def _in_image(settings: NntcSettings, scratch: Path) -> tuple[str, Mapping[str, str]]:
     docker = shutil.which("docker")
     if docker is None:
-        raise ToolchainMissing("there is no program docker, which `toolchain.nntc.image` needs")
+        reason = "there is no program docker, which `toolchain.nntc.image` needs"
+        raise ToolchainMissing(reason, way_out="Install docker, or name a Python in `toolchain.nntc.python`.")
     image = str(settings.image)
     try:
         with scratch_folder(scratch, "inspect") as home:
@@ -112,7 +104,7 @@ def _in_image(settings: NntcSettings, scratch: Path) -> tuple[str, Mapping[str, 
             asked = subprocess.run(
                 [docker, "image", "inspect", "--format", "{{.Id}}", image],
                 # As of the commands: else another daemon could be asked than the one that runs them.
-                env=environment(nowhere, home, _THREADS),
+                env=environment(nowhere, home, THREADS),
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
@@ -120,18 +112,30 @@ def _in_image(settings: NntcSettings, scratch: Path) -> tuple[str, Mapping[str, 
                 check=False,
             )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise ToolchainMissing(f"docker cannot be asked for the image {image}: {error}") from error
+        raise ToolchainMissing(f"docker cannot be asked for the image {image}: {error}", way_out=_DOCKER) from error
     if asked.returncode != 0 or not asked.stdout.strip():
         said = (asked.stderr.strip().splitlines() or ["nothing"])[-1][:300]
-        raise ToolchainMissing(f"docker has no image {image} on this machine, or does not work (it says: {said})")
+        if any(words in asked.stderr.casefold() for words in _NO_IMAGE):
+            raise ToolchainMissing(f"docker has no image {image} on this machine (it says: {said})")
+        raise ToolchainMissing(f"docker does not work (it says: {said})", way_out=_DOCKER)
     identity = asked.stdout.strip()
     return identity, {name: launcher.in_image(name, docker, identity, settings.folder) for name in launcher.PROGRAMS}
 
 
 def _in_place(settings: NntcSettings) -> tuple[str, Mapping[str, str]]:
     python = Path(str(settings.python))
-    if not os.access(python, os.X_OK) or not python.is_file():
-        raise ToolchainMissing(f"there is no Python at {python}")
+    reason = None
+    if not python.exists():
+        reason = f"there is no {python}"
+    elif not python.is_file():
+        reason = f"{python} is no program" + (" but a folder" if python.is_dir() else "")
+    elif not os.access(python, os.X_OK):
+        reason = f"{python} is not executable by this user"
+    if reason is not None:
+        way_out = (
+            "Name in `toolchain.nntc.python` the Python that has tpu-nntc's modules, such as /opt/nntc/bin/python3."
+        )
+        raise ToolchainMissing(reason, way_out=way_out)
     return str(python), {name: launcher.in_place(name, python, settings.folder) for name in launcher.PROGRAMS}
 
 
@@ -155,64 +159,3 @@ def _walked(folder: Path) -> Iterator[Path]:
 
     for parent, folders, files in os.walk(folder, onerror=fail):
         yield from (Path(parent) / name for name in (*folders, *files))
-
-
-def _write(folder: Path, programs: Mapping[str, str]) -> None:
-    with locked(folder.with_name(f"{folder.name}.lock")):
-        for name, text in programs.items():
-            path = folder / "bin" / name
-            if not path.is_file() or path.read_text() != text or not os.access(path, os.X_OK):
-                atomic_write(path, text.encode())
-                path.chmod(0o755)
-        write_contents(folder)
-
-
-def _packages(found: Toolchain, scratch: Path, timeout_s: float) -> list[str]:
-    """Ask the Python that tpu-nntc works in what it has; refuse it where something is missing or too old."""
-    logs = scratch.with_name("logs")
-    # Its own, as another build may look at the same time; kept where something is wrong.
-    log_path = logs / f"{Path(found.root).name}-{os.getpid()}-{secrets.token_hex(3)}.log"
-    with storage_errors(logs):
-        logs.mkdir(parents=True, exist_ok=True)
-    sweep_parts(logs, _LOGS_KEPT_S)
-    with scratch_folder(scratch, "look") as home, log_path.open("wb") as sink:
-        try:
-            status = launch(
-                [str(found.bin / "python3"), "-c", _LOOK],
-                environment={**environment(found, home, _THREADS), LIMIT: f"{timeout_s:.0f}"},
-                sink=sink,
-                timeout_s=timeout_s,
-                folder=home,
-            )
-        except subprocess.TimeoutExpired:
-            raise ToolchainMissing(f"its Python did not answer within {timeout_s:g} s", log_path) from None
-    packages = _judged(log_path, status)
-    log_path.unlink()
-    return packages
-
-
-def _judged(log_path: Path, status: int) -> list[str]:
-    answer = _answer(log_path.read_text(errors="replace"))
-    if status != 0 or answer is None:
-        raise ToolchainMissing(f"its Python does not start (exit status {status})", log_path)
-    if answer["lacking"]:
-        raise ToolchainMissing(f"what was named has no {', '.join(answer['lacking'])}", log_path)
-    packages = [str(one) for one in answer["packages"]]
-    for name, _, version in (one.partition("==") for one in packages):
-        if name == "bmnetp" and _is_old(version):
-            raise ToolchainMissing(f"its bmnetp is {version}, older than {OLDEST}", log_path)
-    return packages
-
-
-def _answer(log: str) -> dict[str, Any] | None:
-    lines = [line.removeprefix(_ANSWER) for line in log.splitlines() if line.startswith(_ANSWER)]
-    try:
-        answer = json.loads(lines[-1]) if lines else None
-    except ValueError:
-        return None
-    return answer if isinstance(answer, dict) and {"lacking", "packages"} <= set(answer) else None
-
-
-def _is_old(version: str) -> bool:
-    numbers = [*version.partition("+")[0].split("."), "0", "0"][:3]
-    return all(one.isdigit() for one in numbers) and as_numbers(".".join(numbers)) < as_numbers(OLDEST)

@@ -214,6 +214,17 @@ def test_only_a_device_prepares_images(tmp_path: Path, sail: Any) -> None:
         Detector(release, preprocess="dsp")
 
 
+def test_where_nobody_named_the_simulator_the_reason_is_what_keeps_the_device_from_use(
+    tmp_path: Path, sail: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = released(tmp_path)
+    sail.targets.clear()
+    monkeypatch.setattr("inference.engines.choose.simulator_python", lambda python: Path("python"))
+    with pytest.raises(OptionError, match="no device can be used here: sail is here, but no device") as caught:
+        Detector(release, preprocess="bmcv")
+    assert "simulator" not in str(caught.value)
+
+
 def test_the_host_stays_the_default_and_as_it_was(sail: Any, tmp_path: Path) -> None:
     image = pictures(1)[0]
     with Detector(released(tmp_path)) as detect:

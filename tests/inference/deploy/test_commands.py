@@ -144,3 +144,31 @@ def test_a_store_that_cannot_be_one_is_told(command: List[str], place: str, tmp_
     given = [part.format(registry=tmp_path / "registry") for part in command]
     assert main([*given, "--store", str(tmp_path / place)]) == 1
     assert capsys.readouterr().err.startswith("error: ") and (tmp_path / "file").is_file()
+
+
+def test_a_store_that_is_none_is_told_as_that_and_one_that_was_never_used_is_no_error(
+    device: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    assert main(["releases"]) == 0
+    assert "no releases in" in capsys.readouterr().out
+    assert main(["releases", "--store", str(tmp_path / "nowhere")]) == 1
+    assert f"there is no device store {tmp_path / 'nowhere'}" in capsys.readouterr().err
+    (tmp_path / "release").mkdir()
+    (tmp_path / "release" / "release.json").touch()
+    for option in ("--prune", "--verify", "--vendor"):
+        assert main(["releases", option, "--store", str(tmp_path / "release")]) == 1
+        assert "is no device store: it holds no state.json" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "release").iterdir()] == ["release.json"]
+    assert pull(tmp_path, "1.0.0") == 0 and main(["releases", "--store", str(device)]) == 0
+
+
+def test_what_the_vendors_programs_run_is_said_of_a_release_anywhere(
+    device: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    assert pull(tmp_path, "1.0.0") == 0
+    (folder,) = (device / "releases").iterdir()
+    capsys.readouterr()
+    assert main(["releases", "--vendor", "--model", str(folder)]) == 0
+    assert f"{INT8.path}: the vendor's programs: all four" in capsys.readouterr().out
+    assert main(["releases", "--vendor", "--model", str(tmp_path)]) == 1
+    assert main(["releases", "--model", str(folder)]) == 2

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.housekeeping.cache import environments, needed
-from tasks.housekeeping.releases import Release
+from tasks.housekeeping.cache import environments, needed, survey_toolchains
+from tasks.housekeeping.releases import Release, Releases
 from tasks.toolchain.provision import recipe_of
 from tests.artifacts.releases import record
 from tests.tasks.housekeeping.places import Places
@@ -72,6 +72,17 @@ def test_the_environment_of_the_settings_is_known_by_its_recipe(places: Places) 
         places.environment(f"tpu-mlir-{number}.0-x", f"{number}.0")
     assert {Path(name).name for name in places.going() if "." not in Path(name).suffix[:0]} >= {"tpu-mlir-90.0-x"}
     assert str(ours.relative_to(places.folder)) not in places.going()
+
+
+def test_settings_that_name_the_other_compiler_keep_no_environment(places: Places) -> None:
+    settings = places.settings
+    ours = places.environment(recipe_of(settings.toolchain.version).folder, settings.toolchain.version)
+    toolchain = settings.toolchain.model_copy(update={"name": "tpu-nntc"})
+    settings = settings.model_copy(
+        update={"toolchain": toolchain, "keep": settings.keep.model_copy(update={"toolchains": 0})}
+    )
+    items, kept = survey_toolchains(settings, places.workspace, Releases(), {})
+    assert ours not in kept and ours in {item.path for item in items}
 
 
 def test_a_damaged_mark_makes_an_environment_an_unfinished_one(places: Places) -> None:

@@ -141,6 +141,9 @@ def docker(arguments):
     if "DOCKER_HOST" in os.environ or os.environ.get("HOME") != os.environ.get("TMPDIR"):
         print("Error: the environment is not the command's", file=sys.stderr)
         return 1
+    if wanted.get("no_daemon"):
+        print("Cannot connect to the Docker daemon at unix:///run/docker.sock. Is it running?", file=sys.stderr)
+        return 1
     if arguments[:2] == ["image", "inspect"]:
         if arguments[2:] != ["--format", "{{.Id}}", "vendor/image:v2.1"] or wanted.get("no_image"):
             print(f"Error: No such image: {arguments[-1]}", file=sys.stderr)

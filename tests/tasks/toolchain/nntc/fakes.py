@@ -60,6 +60,12 @@ class FakeNntc:
         record = "from collections import namedtuple\nOne = namedtuple('One', 'project_name version')"
         (self.root / "site" / "pkg_resources.py").write_text(f"{record}\nworking_set = [\n{text}\n]\n")
 
+    def installed(self, name: str, version: str) -> None:
+        """Put the metadata of a package where `importlib.metadata` finds it."""
+        path = self.root / "site" / f"{name}.dist-info" / "METADATA"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+
     def behave(self, **wanted: Any) -> None:
         """Tell the programs what to do beside, or instead of, their work."""
         (self.root / "behaviour.json").write_text(json.dumps(wanted))

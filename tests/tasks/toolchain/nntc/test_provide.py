@@ -95,17 +95,101 @@ def test_no_archive(nntc: FakeNntc, tmp_path: Path) -> None:
         found(nntc.in_place, tmp_path)
 
 
-def test_no_python(nntc: FakeNntc, tmp_path: Path) -> None:
-    (nntc.root / "bin" / "python3").unlink()
-    with pytest.raises(ToolchainMissing, match="no Python at"):
+def test_docker_that_is_down_has_to_be_started_and_nothing_downloaded(nntc: FakeNntc, tmp_path: Path) -> None:
+    nntc.behave(no_daemon=True)
+    with pytest.raises(ToolchainMissing, match=r"docker does not work .*Cannot connect.* Start docker") as caught:
+        found(nntc.in_image, tmp_path)
+    assert "vendor's site" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("made", "told"), [("nothing", "there is no /"), ("folder", "but a folder"), ("text", "not executable by this")]
+)
+def test_no_python(nntc: FakeNntc, tmp_path: Path, made: str, told: str) -> None:
+    path = nntc.root / "bin" / "python3"
+    path.unlink()
+    if made == "folder":
+        path.mkdir()
+    elif made == "text":
+        path.touch()
+    with pytest.raises(ToolchainMissing, match=rf"{told}.*Name in `toolchain\.nntc\.python`") as caught:
         found(nntc.in_place, tmp_path)
+    assert "vendor's site" not in str(caught.value)
 
 
-def test_a_python_that_does_not_start(nntc: FakeNntc, tmp_path: Path) -> None:
-    (nntc.root / "bin" / "python3").write_text("#!/bin/sh\necho broken\nexit 3\n")
-    with pytest.raises(ToolchainMissing, match=r"does not start \(exit status 3\)") as caught:
+@pytest.mark.parametrize(
+    ("end", "told"), [("exit 3", r"does not start \(exit status 3\)"), ("", "gives no answer, so it is no Python 3")]
+)
+def test_a_python_that_does_not_start_or_is_none(nntc: FakeNntc, tmp_path: Path, end: str, told: str) -> None:
+    (nntc.root / "bin" / "python3").write_text(f"#!/bin/sh\necho broken\n{end}\n")
+    with pytest.raises(ToolchainMissing, match=rf"{told}\. See what it says .*nntc\.python` has to name") as caught:
         found(nntc.in_place, tmp_path)
     assert caught.value.log_path is not None and "broken" in caught.value.log_path.read_text()
+    assert "vendor's site" not in str(caught.value)
+
+
+@pytest.mark.parametrize("where", ["in_image", "in_place"])
+def test_a_preparation_that_exits_is_told_as_that(nntc: FakeNntc, tmp_path: Path, where: str) -> None:
+    (nntc.archive / "scripts" / "envsetup.sh").write_text("echo wrong machine; exit 4\n")
+    told = r"envsetup\.sh ends the shell .*\(exit status 4\)\. See in the log"
+    with pytest.raises(ToolchainMissing, match=told) as caught:
+        found(getattr(nntc, where), tmp_path)
+    assert caught.value.log_path is not None and "wrong machine" in caught.value.log_path.read_text()
+
+
+def test_a_look_is_announced_and_one_that_takes_too_long_ends(
+    nntc: FakeNntc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    nntc.behave(look_s=60)
+    monkeypatch.setattr("tasks.toolchain.nntc.provide._LOOK_S", 0.5)
+    with caplog.at_level("INFO"), pytest.raises(ToolchainMissing, match=r"did not answer within 0\.5 s\. Start that"):
+        provide(nntc.in_place, root=tmp_path / "cache")
+    assert caplog.messages == [f"looking at tpu-nntc 3.1.0 in {nntc.root / 'bin' / 'python3'}"]
+
+
+def test_a_container_has_longer_to_start(nntc: FakeNntc, tmp_path: Path) -> None:
+    provide(nntc.in_image, root=tmp_path / "cache")
+    assert nntc.limits() == ["120"]
+
+
+def test_packages_are_told_without_setuptools_too(nntc: FakeNntc, tmp_path: Path) -> None:
+    (nntc.root / "site" / "pkg_resources.py").unlink()
+    nntc.installed("bmnetp", "3.1.0")
+    first = found(nntc.in_place, tmp_path)
+    nntc.installed("numpy", "1.19.5")
+    assert found(nntc.in_place, tmp_path).fingerprint != first.fingerprint
+    nntc.installed("bmnetp", "2.7.0")
+    with pytest.raises(ToolchainMissing, match=r"its bmnetp is 2\.7\.0, older"):
+        found(nntc.in_place, tmp_path)
+
+
+@pytest.mark.parametrize("has", ["nothing", "numpy"])
+def test_a_version_that_nothing_tells_is_remarked(
+    nntc: FakeNntc, tmp_path: Path, has: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    (nntc.root / "site" / "pkg_resources.py").unlink()
+    if has == "numpy":
+        nntc.installed("numpy", "1.19.5")
+    found(nntc.in_place, tmp_path)
+    (told,) = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
+    assert "no version of bmnetp" in told and "3.1.0 or newer was not checked" in told
+
+
+def test_programs_that_nothing_used_for_a_month_go_and_those_in_use_stay(nntc: FakeNntc, tmp_path: Path) -> None:
+    def there() -> set[str]:
+        return {path.name for path in (tmp_path / "cache" / "nntc").iterdir()} - {"scratch", "logs"}
+
+    old = Path(found(nntc.in_place, tmp_path).root)
+    long_ago = time.time() - 40 * 24 * 3600
+    foreign = old.with_name("mine.lock")
+    foreign.touch()
+    for lock in (old.with_name(f"{old.name}.lock"), foreign):
+        os.utime(lock, (long_ago, long_ago))
+    (nntc.archive / "another").touch()
+    new = Path(found(nntc.in_place, tmp_path).root)
+    assert there() == {new.name, f"{new.name}.lock", "mine.lock"}
+    found(nntc.in_place, tmp_path)
+    assert new.with_name(f"{new.name}.lock").stat().st_mtime > time.time() - 60
 
 
 @pytest.mark.parametrize(
@@ -161,7 +245,7 @@ def test_several_builds_look_at_the_same_time(nntc: FakeNntc, tmp_path: Path, mo
         write_contents(folder)
         writing.pop()
 
-    monkeypatch.setattr("tasks.toolchain.nntc.provide.write_contents", noted)
+    monkeypatch.setattr("tasks.toolchain.nntc.programs.write_contents", noted)
     with ThreadPoolExecutor(4) as pool:
         every = list(pool.map(lambda _: found(nntc.in_place, tmp_path), range(8)))
     assert len(set(every)) == 1
