@@ -3,7 +3,7 @@
 `python -m flows.build` of a small profile (the sample's network on two variants, the real compiler), built before, over
 and over against one Prefect server that is not started again. The server's memory is sampled after each. It grows ever
 more slowly, here by 0.16 MiB a build in the end; two servers beside each other with tiny builds had 267 MiB after one,
-277 and 281 after ten, 282 and 284 after twenty, 282 and 289 after forty. The second of them was allowed 100 pages of
+277 and 280 after ten, 282 and 283 after twenty, 281 and 288 after forty. The second of them was allowed 100 pages of
 SQLite's cache in place of Prefect's 20 000, so it is not that. The server remembers the events of half an hour (up to
 10 000 for each of its services, about 100 a build).
 """
