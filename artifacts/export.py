@@ -17,7 +17,7 @@ from artifacts.oci import RECORD_TITLE, Manifest, check_titles
 from artifacts.release import ReleaseRecord
 from artifacts.scratch import scratch_folder, sweep_scratch
 from artifacts.store import Blob, ContentStore
-from artifacts.swap import swap
+from artifacts.swap import take_place
 
 # In the target's parent, so that the last step is a rename on one file system; ours alone, so that it can be swept.
 STAGING = ".centernet-sophon-staging"
@@ -121,15 +121,10 @@ def _write_tree(files: ReleaseFiles, store: ContentStore, top: Path) -> None:
 
 def _switch(new: Path, folder: Path, aside: Optional[Path], files: ReleaseFiles) -> None:
     try:
-        if aside is None or not swap(new, folder):
-            if aside is not None:
-                folder.rename(aside)  # until the next line there is no folder: what ends the process here leaves none
-            new.rename(folder)
+        take_place(new, folder, aside)
     except OSError as error:
         if _holds(folder, files):
             return  # another process was faster with the same release
-        if aside is not None and aside.is_dir() and not folder.exists():
-            aside.rename(folder)
         if error.errno not in _CHANGED:
             raise
         raise LayoutError(f"{folder} changed while it was being written ({error}): export again.") from error

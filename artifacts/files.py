@@ -12,7 +12,6 @@ import os
 import re
 import secrets
 import shutil
-import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Optional, Tuple, Union
 
 from artifacts.errors import DiskFailed, FolderInTheWay, LockTimeout, NoSpace, StoreError, StoreNotWritable
+from artifacts.swap import is_special
 
 FILE_MODE = 0o644
 _PART = ".part"
@@ -87,14 +87,6 @@ def _is_near(filename: object, path: PathLike) -> bool:
         return True
     folder, found = Path(path).absolute(), Path(filename).absolute()
     return folder in (found, *found.parents) or found in folder.parents
-
-
-def is_special(path: PathLike) -> bool:
-    """Tell whether a name is that of a device, a pipe or a socket: renaming over it would take it from the system."""
-    with suppress(OSError):
-        mode = os.lstat(path).st_mode
-        return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode))
-    return False
 
 
 def free_bytes(path: PathLike) -> Optional[int]:

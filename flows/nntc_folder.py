@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from artifacts.export import STAGING
 from artifacts.files import fsync_folder, storage_errors
 from artifacts.scratch import scratch_folder, sweep_scratch
-from artifacts.swap import swap
+from artifacts.swap import take_place
 from settings.model import Settings
 from tasks.errors import FolderNotOurs
 from tasks.sources.address import FileAddress, ZipMember, parse_mirror
@@ -91,17 +91,10 @@ def replaced(settings: Settings, workspace: Workspace, write: Callable[[Path], N
 
 
 def _switch(new: Path, folder: Path, aside: Path) -> None:
-    if not _holds_something(folder):
-        new.rename(folder)  # which takes the place of an empty one
-    elif not _is_ours(folder):
+    in_use = _holds_something(folder)
+    if in_use and not _is_ours(folder):
         raise FolderNotOurs(folder, "something else was put there while this was built")
-    elif not swap(new, folder):
-        folder.rename(aside)
-        try:
-            new.rename(folder)
-        except BaseException:
-            aside.rename(folder)
-            raise
+    take_place(new, folder, aside if in_use else None)
 
 
 def _holds_something(folder: Path) -> bool:

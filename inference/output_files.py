@@ -11,7 +11,8 @@ from types import TracebackType
 from typing import Any, Iterator, Optional, Type
 
 from artifacts.errors import ArtifactError
-from artifacts.files import is_special, staged
+from artifacts.files import staged
+from artifacts.swap import is_special
 from inference.errors import OutputError
 
 

@@ -101,7 +101,7 @@ def test_a_folder_is_replaced_where_two_names_cannot_change_places(
     publish(root, "1.0.0")
     publish(root, "1.1.0")
     layout.export(root, "1.0.0", tmp_path / "release")
-    monkeypatch.setattr("artifacts.export.swap", lambda new, folder: False)
+    monkeypatch.setattr("artifacts.swap.swap", lambda new, folder: False)
     folder = layout.export(root, "1.1.0", tmp_path / "release", replace=True)
     assert ReleaseRecord.from_json((folder / "release.json").read_bytes()).version == "1.1.0"
     assert not list(tmp_path.glob(".centernet*"))

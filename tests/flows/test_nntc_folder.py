@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from flows import nntc_folder
 from flows.nntc_folder import EVIDENCE, check_folder, replaced
 from settings.load import load_settings
 from settings.model import Settings
@@ -53,7 +52,7 @@ def test_an_earlier_builds_or_an_empty_folder_is_replaced(tmp_path: Path, worksp
 def test_where_two_names_cannot_change_places_it_is_replaced_all_the_same(
     tmp_path: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(nntc_folder, "swap", lambda first, second: False)
+    monkeypatch.setattr("artifacts.swap.swap", lambda first, second: False)
     folder = tmp_path / "nntc"
     folder.mkdir()
     write(folder)
