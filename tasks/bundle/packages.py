@@ -36,7 +36,7 @@ PYTHONS = tuple(f"3.{minor}" for minor in range(8, 16))
 _SAID_LINES = 6
 _SCRATCH = ".fetching"
 # What zipfile raises of bytes that are no archive, or of one that was cut or changed anywhere.
-_DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError, ValueError)
+_DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError)
 _PIN = re.compile(r"([A-Za-z0-9._-]+)==(\S+)")
 # What pip says of indexes that lack a package, or of what it is asked to take.
 _NOISE = re.compile(r"^(WARNING: |ERROR: Ignored |Reason for being yanked)")

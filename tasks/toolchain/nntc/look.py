@@ -128,10 +128,8 @@ def _silent(settings: NntcSettings, ended: bool, status: int) -> tuple[str, str]
             "See in the log what it does not find, unpack the archive anew, and use it with the image that belongs to "
             "it; where the Python needs no preparation, leave out `toolchain.nntc.folder`.",
         )
-    named = "python" if settings.image is None else "image"
-    way_out = f"See what it says in the log; `toolchain.nntc.{named}` has to name one with a Python 3 that starts."
-    if named == "python":
-        way_out = "See what it says in the log; `toolchain.nntc.python` has to name a Python 3."
+    wanted = "python` has to name a Python 3" if settings.image is None else "image` has to name one with a Python 3"
+    way_out = f"See what it says in the log; `toolchain.nntc.{wanted} that starts."
     if status == 0:
         return "what was started as its Python gives no answer, so it is no Python 3", way_out
     return f"its Python does not start (exit status {status})", way_out

@@ -7,12 +7,17 @@ import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 from artifacts.digest import digest_bytes
 from tasks.bundle.manifest import NAME, BundledFile, Host, Manifest, encoded
 from tasks.bundle.pack import listed, pack
+from tasks.bundle.unpack import unpack
+from tasks.errors import BundleRefused
 
 HOST = Host("x86_64", "2.36", "3.11")
 CONTENTS = {"profile.toml": b'extends = "sample"\n', "wheels/build/a-1-py3-none-any.whl": b"a" * 70_000, "x/empty": b""}
+PLAIN = {"a": b"first", "b": b"second"}
 
 
 def manifest_of(files: Sequence[BundledFile], kind: str = "build") -> Manifest:
@@ -48,3 +53,15 @@ def written(path: Path, head: bytes | Manifest, members: Sequence[tuple[tarfile.
         for member, content in [plain(NAME, data), *members]:
             tar.addfile(member, io.BytesIO(content))
     return path
+
+
+def contents_of(folder: Path) -> dict[str, bytes]:
+    """What an unpacked bundle holds besides its list, by name."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != NAME)
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def refused(path: Path, folder: Path, said: str) -> None:
+    """Assert that a bundle is refused, and why."""
+    with pytest.raises(BundleRefused, match=said):
+        unpack(path, folder, "build", HOST)

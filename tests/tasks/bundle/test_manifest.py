@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.bundle.manifest import NAME, Host, check_name, check_names, encoded, parse, plain, unfit
+from tasks.bundle.manifest import NAME, BundledFile, Host, check_name, check_names, encoded, parse, plain, unfit
 from tests.tasks.bundle.tars import CONTENTS, HOST, entries, manifest_of
 
 PARTS = st.one_of(st.sampled_from(["", ".", "..", "a", "wheels", "\0", "a\\b", "\n"]), st.text(max_size=12))
@@ -28,7 +28,8 @@ def test_a_name_that_is_taken_stays_below_its_folder(name: str) -> None:
 
 @given(st.text(alphabet="abcXYZ019._+-=@ é", min_size=1, max_size=40).filter(lambda name: name not in (".", "..")))
 def test_names_of_wheels_and_photographs_are_taken(name: str) -> None:
-    check_name(f"inputs/{name}")
+    listed = BundledFile(f"inputs/{name}", 0, "sha256:" + "0" * 64)
+    assert parse(encoded(manifest_of((listed,)))).files == (listed,)
 
 
 @pytest.mark.parametrize(
